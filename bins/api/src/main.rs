@@ -1,0 +1,3 @@
+//! The Plinth API server.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! cargo dev and cargo demo.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! plinth-migrate: schema up, down, status.
+
+fn main() {}

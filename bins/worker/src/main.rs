@@ -1,0 +1,3 @@
+//! The Plinth worker.
+
+fn main() {}

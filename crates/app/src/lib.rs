@@ -1,0 +1,1 @@
+//! Use cases that need several domains in one transaction.

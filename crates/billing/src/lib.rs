@@ -1,0 +1,1 @@
+//! Plans, entitlements, subscriptions, rating and invoices.

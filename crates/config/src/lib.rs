@@ -1,0 +1,1 @@
+//! Configuration of the Plinth binaries: one file, documented defaults, the environment.

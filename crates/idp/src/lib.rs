@@ -1,0 +1,1 @@
+//! Token issuers: local, OIDC, Clerk and Keycloak, on one key cache.

@@ -1,0 +1,1 @@
+//! The worker: queue runner, schedules, outbox relay and one file per job.

@@ -1,0 +1,1 @@
+//! Finds or installs PostgreSQL and runs private clusters.

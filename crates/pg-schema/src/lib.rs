@@ -1,0 +1,1 @@
+//! The diesel schema of the Plinth database, and nothing else.

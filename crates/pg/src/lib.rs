@@ -1,0 +1,1 @@
+//! PostgreSQL under every port: pool, unit of work, migrations and stores.

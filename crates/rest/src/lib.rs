@@ -1,0 +1,1 @@
+//! The REST API: actix routes, problem+json and OpenAPI.

@@ -1,0 +1,1 @@
+//! Tenants, memberships, invitations, roles, projects and environments.

@@ -1,0 +1,1 @@
+//! Per-test databases, fixtures and the architecture test.

@@ -1,0 +1,1 @@
+//! Meters, usage events, rollups and the daily close.
