@@ -5,6 +5,7 @@
 //! | [`id`] | typed UUIDv7 identifiers, and the one place where randomness is drawn |
 //! | [`clock`] | where "now" comes from |
 //! | [`text`] | names and other free text from outside: trimmed, bounded, no control characters |
+//! | [`limit`] | what a plan allows of a counted thing |
 //! | [`money`] | integer minor units with a currency; the one rounding rule |
 //! | [`quantity`] | exact decimal quantities |
 //! | [`zone`] | IANA time zones, and the calendar in them |
@@ -19,6 +20,7 @@
 pub mod clock;
 pub mod error;
 pub mod id;
+pub mod limit;
 pub mod money;
 pub mod page;
 pub mod permission;
@@ -31,6 +33,7 @@ pub mod zone;
 pub use clock::{Clock, SystemClock};
 pub use error::{FieldError, StoreError};
 pub use id::*;
+pub use limit::{Allowance, LimitReached};
 pub use money::{Currency, Money};
 pub use page::{Cursor, Page, PageRequest};
 pub use permission::{Permission, PermissionSet};
