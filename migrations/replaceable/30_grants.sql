@@ -1,0 +1,45 @@
+-- Who may touch what. Policies decide which rows; grants decide which verbs.
+revoke all on schema public from public;
+grant usage on schema public, app, auth to plinth_app, plinth_worker;
+grant select, insert, update, delete on all tables in schema public to plinth_app, plinth_worker;
+
+-- The trail is append-only for everybody; retention drops partitions.
+do $$
+declare
+    target regclass;
+begin
+    for target in select c.oid::regclass from pg_catalog.pg_class c
+        where c.relnamespace = 'public'::regnamespace and c.relname ~ '^audit_events' and c.relkind in ('r', 'p')
+    loop
+        execute format('revoke update, delete, truncate on %s from plinth_app, plinth_worker', target);
+    end loop;
+end $$;
+
+-- Partitions are reached through their parent only.
+do $$
+declare
+    leaf regclass;
+begin
+    for leaf in select c.oid::regclass from pg_catalog.pg_class c
+        where c.relnamespace = 'public'::regnamespace and c.relispartition and c.relkind = 'r'
+    loop
+        execute format('revoke all on %s from plinth_app, plinth_worker', leaf);
+    end loop;
+end $$;
+
+-- Catalogues are read, and written by migrations only.
+revoke insert, update, delete on permissions, system_roles from plinth_app, plinth_worker;
+revoke insert, update, delete on global_roles from plinth_app, plinth_worker;
+
+-- Diesel's own table is nobody's business.
+revoke all on public.__diesel_schema_migrations from plinth_app, plinth_worker;
+grant select on public.__diesel_schema_migrations to plinth_app, plinth_worker;
+
+-- Functions: PUBLIC may execute none of ours; the two log-ins may execute those that are not for the owner alone.
+revoke execute on all functions in schema app, auth from public;
+grant execute on all functions in schema app, auth to plinth_app, plinth_worker;
+revoke execute on function
+    app.protect_table(regclass, text), app.protect_own_rows(regclass, text, text), app.open_to_worker(regclass),
+    app.ensure_monthly_partitions(regclass, integer), app.check_last_owner(), app.ensure_audit_partitions(integer)
+    from plinth_app, plinth_worker;
+grant execute on function app.ensure_audit_partitions(integer) to plinth_worker;

@@ -1,0 +1,2 @@
+drop schema auth cascade;
+drop schema app cascade;
