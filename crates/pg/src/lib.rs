@@ -1,1 +1,31 @@
-//! PostgreSQL under every port: pool, unit of work, migrations and stores.
+//! PostgreSQL under every port of Plinth.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`pool`] | [`Pg`]: connections, the check of the role, health |
+//! | [`tx`] | [`PgTx`], the open transaction that implements every `Store`, and the unit of work that opens it |
+//! | [`error`] | what PostgreSQL's errors mean to a domain |
+//! | [`migrate`] | the embedded migrations |
+//! | [`listen`] | notifications from the database |
+//! | [`schema_file`] | `pg-schema`'s `schema.rs`, written from a database |
+//! | one folder a domain | `impl <domain>::Store for PgTx`, and the rows it reads and writes |
+//!
+//! **Invariant:** a connection is reached through [`Pg::unit_of_work`] only, so no statement runs outside a transaction that knows its
+//! tenant. Every statement names its tenant as well: row-level security is the second layer, not the first.
+
+mod app;
+mod audit;
+mod billing;
+pub mod error;
+mod identity;
+mod jobs;
+pub mod listen;
+pub mod migrate;
+pub mod pool;
+pub mod schema_file;
+mod tenancy;
+pub mod tx;
+mod usage;
+
+pub use pool::{Pg, Settings};
+pub use tx::PgTx;

@@ -35,11 +35,13 @@ revoke insert, update, delete on global_roles from plinth_app, plinth_worker;
 revoke all on public.__diesel_schema_migrations from plinth_app, plinth_worker;
 grant select on public.__diesel_schema_migrations to plinth_app, plinth_worker;
 
--- Functions: PUBLIC may execute none of ours; the two log-ins may execute those that are not for the owner alone.
+-- Functions: PUBLIC may execute none of ours. The scripts of the domains grant theirs one by one.
 revoke execute on all functions in schema app, auth from public;
-grant execute on all functions in schema app, auth to plinth_app, plinth_worker;
-revoke execute on function
-    app.protect_table(regclass, text), app.protect_own_rows(regclass, text, text), app.open_to_worker(regclass),
-    app.ensure_monthly_partitions(regclass, integer), app.check_last_owner(), app.ensure_audit_partitions(integer)
-    from plinth_app, plinth_worker;
+grant execute on function
+    app.current_tenant_id(), app.current_user_id(), app.current_principal_id(), app.touch_updated_at(),
+    auth.user_tenant_ids(), auth.is_tenant_owner(uuid), auth.user_has_permission(text, uuid),
+    app.memberships_of(uuid), app.codes_cover(text[], text), app.member_permissions(uuid, uuid), app.slug_is_free(text, uuid),
+    app.invitation_for_token(bytea), app.tenant_for_external_ref(text, text), app.global_permissions_of(uuid)
+    to plinth_app, plinth_worker;
+grant execute on function app.admin_tenants(uuid, integer) to plinth_app;
 grant execute on function app.ensure_audit_partitions(integer) to plinth_worker;

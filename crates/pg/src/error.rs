@@ -1,0 +1,54 @@
+//! What PostgreSQL's errors mean to a domain.
+
+use diesel::result::{DatabaseErrorKind, Error};
+use kernel::StoreError;
+
+/// Text of errors that mean "not now" rather than "never": a time limit, a shutdown, a deadlock, a lost connection.
+const TRANSIENT: [&str; 9] = [
+    "statement timeout",
+    "lock timeout",
+    "deadlock detected",
+    "terminating connection",
+    "the database system is",
+    "server closed the connection",
+    "connection to server",
+    "no connection to the server",
+    "could not receive data",
+];
+
+/// Turns diesel's error into the one that domains know.
+#[must_use]
+pub fn store_error(error: Error) -> StoreError {
+    match error {
+        Error::DatabaseError(kind, information) => {
+            let constraint = information.constraint_name().unwrap_or_default().to_owned();
+            let message = information.message().to_owned();
+            match kind {
+                DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::ExclusionViolation
+                    if !constraint.is_empty() =>
+                {
+                    StoreError::Conflict { constraint }
+                }
+                DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::UnableToSendCommand => StoreError::Unavailable(message),
+                _ if TRANSIENT.iter().any(|text| message.contains(text)) => {
+                    StoreError::Unavailable(message)
+                }
+                _ => StoreError::Unexpected(message),
+            }
+        }
+        Error::BrokenTransactionManager => {
+            StoreError::Unavailable("the transaction was lost".to_owned())
+        }
+        other => StoreError::Unexpected(other.to_string()),
+    }
+}
+
+/// A stored value that the code cannot read: the schema and the code disagree.
+pub(crate) fn unreadable(what: &str, value: impl std::fmt::Display) -> StoreError {
+    StoreError::Unexpected(format!("unreadable {what} in the database: {value}"))
+}

@@ -1,0 +1,60 @@
+//! Notifications from the database: how one process learns what another has changed.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use diesel::{PgConnection, RunQueryDsl, sql_query};
+
+use crate::pool::lone_connection;
+
+/// What a listener hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// The connection stands: what is heard from now on is complete.
+    Connected,
+    /// The connection was lost: anything may have been missed until the next [`Heard::Connected`].
+    Lost,
+    /// A notification with its payload.
+    Payload(String),
+}
+
+/// How long to wait before connecting again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often to look for what has arrived.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Listens on `channel` in a thread of its own, over a connection of its own, for as long as the process lives.
+/// `channel` is written into the statement, so it is a constant and never comes from outside.
+pub fn listen(url: String, channel: &'static str, hear: Arc<dyn Fn(Heard) + Send + Sync>) {
+    let name = format!("listen-{channel}");
+    let spawned = thread::Builder::new().name(name).spawn(move || {
+        loop {
+            if let Err(error) = listen_once(&url, channel, hear.as_ref()) {
+                tracing::warn!(channel, %error, "not listening; connecting again");
+            }
+            hear(Heard::Lost);
+            thread::sleep(PAUSE);
+        }
+    });
+    if let Err(error) = spawned {
+        tracing::error!(channel, %error, "no thread to listen on");
+    }
+}
+
+fn listen_once(url: &str, channel: &str, hear: &dyn Fn(Heard)) -> Result<(), String> {
+    let mut conn: PgConnection = lone_connection(url).map_err(|error| error.to_string())?;
+    sql_query(format!("LISTEN {channel}"))
+        .execute(&mut conn)
+        .map_err(|error| error.to_string())?;
+    hear(Heard::Connected);
+    for turn in 1_u64.. {
+        for notification in conn.notifications_iter() {
+            hear(Heard::Payload(notification.map_err(|error| error.to_string())?.payload));
+        }
+        thread::sleep(POLL);
+        // diesel takes what has arrived and does not wait. A connection cut without a word shows only when it is used.
+        if turn.is_multiple_of(100) {
+            sql_query("select 1").execute(&mut conn).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}

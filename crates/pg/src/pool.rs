@@ -1,0 +1,151 @@
+//! Connections: how many, for how long, and as whom.
+
+use std::time::Duration;
+
+use deadpool_diesel::{
+    Manager, ManagerConfig, RecyclingMethod, Runtime, Timeouts,
+    postgres::{Object, Pool},
+};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Bool};
+use kernel::StoreError;
+
+use crate::{
+    PgTx,
+    error::store_error,
+    tx::{Open, PgUnitOfWork},
+};
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `postgres://role:password@host:port/database`.
+    pub url: String,
+    /// Connections at most. A unit of work holds one; a request needs one at a time.
+    pub max_connections: usize,
+    /// How long one statement may take. This, and no timer around the future, bounds a unit of work.
+    pub statement_timeout: Duration,
+}
+
+/// The database, as the binaries hold it. Cheap to clone.
+#[derive(Clone)]
+pub struct Pg {
+    pool: Pool,
+    statement_timeout: Duration,
+}
+
+impl std::fmt::Debug for Pg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pg").field("pool", &self.pool.status()).finish_non_exhaustive()
+    }
+}
+
+/// How long a request waits for a free connection, and for a new one to be made.
+const WAIT: Duration = Duration::from_secs(3);
+
+impl Pg {
+    /// A pool over `settings`. Connects on first use, so a database that is away does not stop the start.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the settings make no pool.
+    pub fn connect(settings: &Settings) -> Result<Self, StoreError> {
+        // The default method asks `SELECT 1` at each checkout: a round trip for nothing. A connection that died is found out by
+        // `BEGIN`, before any work ran, and replaced.
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(&settings.url, Runtime::Tokio1, config);
+        let timeouts = Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) };
+        let pool = Pool::builder(manager)
+            .max_size(settings.max_connections.max(1))
+            .runtime(Runtime::Tokio1)
+            .timeouts(timeouts)
+            .build()
+            .map_err(|error| StoreError::Unexpected(error.to_string()))?;
+        Ok(Self { pool, statement_timeout: settings.statement_timeout })
+    }
+
+    /// One transaction per command, over the store that `open` makes of a [`PgTx`]; almost always `|tx| tx`.
+    #[must_use]
+    pub fn unit_of_work<S: ?Sized + 'static>(
+        &self,
+        open: fn(&mut PgTx) -> &mut S,
+    ) -> std::sync::Arc<dyn kernel::UnitOfWork<S>> {
+        std::sync::Arc::new(PgUnitOfWork::new(self.clone(), Open(open)))
+    }
+
+    /// Refuses a role that row-level security does not bind.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the role is a superuser, has `BYPASSRLS`, or belongs to the owner of the tables;
+    /// [`StoreError::Unavailable`] when the database cannot be asked.
+    pub async fn refuse_unsafe_role(&self) -> Result<(), StoreError> {
+        let unsafe_role = self.with_connection(|conn| {
+            sql_query(
+                "select r.rolsuper or r.rolbypassrls or exists (
+                     select from pg_catalog.pg_class c
+                     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+                       and pg_has_role(current_user, c.relowner, 'member')) as answer
+                 from pg_catalog.pg_roles r where r.rolname = current_user",
+            )
+            .get_result::<Answer>(conn)
+            .map_err(store_error)
+        });
+        if unsafe_role.await?.answer {
+            return Err(StoreError::Unexpected(
+                "the database role could bypass row-level security; connect as plinth_app or plinth_worker"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.with_connection(|conn| {
+            sql_query("select true as answer").execute(conn).map(drop).map_err(store_error)
+        })
+        .await
+    }
+
+    /// Connections in use and connections open, for metrics.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size.saturating_sub(status.available), status.size)
+    }
+
+    pub(crate) const fn statement_timeout(&self) -> Duration {
+        self.statement_timeout
+    }
+
+    pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    async fn with_connection<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let connection = self.connection().await?;
+        let answer = connection
+            .interact(ask)
+            .await
+            .map_err(|error| StoreError::Unexpected(error.to_string()))?;
+        if answer.is_err() {
+            drop(Object::take(connection));
+        }
+        answer
+    }
+}
+
+/// One connection outside the pool, for listeners and migrations.
+pub(crate) fn lone_connection(url: &str) -> Result<PgConnection, StoreError> {
+    PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    answer: bool,
+}
