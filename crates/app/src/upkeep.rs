@@ -1,0 +1,75 @@
+//! What the worker needs to know and to clean up across tenants. It learns ids only: the work itself happens in a transaction of the
+//! tenant that an id belongs to.
+
+use kernel::{InvitationId, StoreError, TenantId};
+use time::OffsetDateTime;
+
+/// Narrow look-ups and clean-ups over the whole deployment. Each takes a limit, so that no transaction grows with the backlog.
+pub trait Upkeep {
+    /// Invitations that are pending though they expired before `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn expired_invitations(
+        &mut self,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, InvitationId)>, StoreError>;
+
+    /// Tenants on trial whose trial ended before `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn ended_trials(
+        &mut self,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError>;
+
+    /// Tenants that have been frozen since before `since`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn long_frozen_tenants(
+        &mut self,
+        since: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError>;
+
+    /// Deletes idempotency keys made before `before`. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_idempotency_keys(
+        &mut self,
+        before: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Deletes jobs that were done or cancelled before `done_before`, and dead ones that died before `dead_before`. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_finished_jobs(
+        &mut self,
+        done_before: OffsetDateTime,
+        dead_before: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Deletes facts that were relayed before `before`. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_relayed_facts(
+        &mut self,
+        before: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Makes the partitions that the audit trail needs in the coming months. Answers how many are new.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn ensure_audit_partitions(&mut self) -> Result<u32, StoreError>;
+}
