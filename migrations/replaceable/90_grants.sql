@@ -31,6 +31,10 @@ end $$;
 revoke insert, update, delete on permissions, system_roles from plinth_app, plinth_worker;
 revoke insert, update, delete on global_roles from plinth_app, plinth_worker;
 
+-- The queue: the API's role adds jobs and sees none; schedules are the worker's.
+revoke select, update, delete on jobs from plinth_app;
+revoke all on schedules from plinth_app;
+
 -- Diesel's own table is nobody's business.
 revoke all on public.__diesel_schema_migrations from plinth_app, plinth_worker;
 grant select on public.__diesel_schema_migrations to plinth_app, plinth_worker;
