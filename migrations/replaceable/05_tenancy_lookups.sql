@@ -42,14 +42,10 @@ create or replace function app.slug_is_free(p_slug text, p_tenant uuid) returns 
                        where h.slug = p_slug and h.tenant_id <> p_tenant and h.released_at > now() - interval '90 days')
 $$;
 
--- The invitation that a token opens, and whether a resend took its place.
-create or replace function app.invitation_for_token(p_hash bytea)
-    returns table (tenant_id uuid, invitation_id uuid, superseded boolean)
+-- The tenant that an invitation invites to: its token is checked before the tenant is known.
+create or replace function app.tenant_of_invitation(p_id uuid) returns uuid
     language sql stable security definer set search_path = pg_catalog, public as $$
-    select i.tenant_id, i.id, false from public.invitations i where i.token_hash = p_hash
-    union all
-    select s.tenant_id, s.invitation_id, true from public.superseded_invitation_tokens s where s.token_hash = p_hash
-    limit 1
+    select i.tenant_id from public.invitations i where i.id = p_id
 $$;
 
 -- The tenant that an external name stands for, when the person is a member of it.

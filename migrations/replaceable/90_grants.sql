@@ -45,7 +45,7 @@ grant execute on function
     app.current_tenant_id(), app.current_user_id(), app.current_principal_id(), app.touch_updated_at(),
     auth.user_tenant_ids(), auth.is_tenant_owner(uuid), auth.user_has_permission(text, uuid),
     app.memberships_of(uuid), app.codes_cover(text[], text), app.member_permissions(uuid, uuid), app.slug_is_free(text, uuid),
-    app.invitation_for_token(bytea), app.tenant_for_external_ref(text, text), app.global_permissions_of(uuid)
+    app.tenant_of_invitation(uuid), app.tenant_for_external_ref(text, text), app.global_permissions_of(uuid)
     to plinth_app, plinth_worker;
 grant execute on function app.admin_tenants(uuid, integer) to plinth_app;
 grant execute on function app.ensure_audit_partitions(integer) to plinth_worker;

@@ -72,7 +72,11 @@ pub struct Target {
 impl Target {
     /// A thing of `kind`.
     pub fn new(kind: &str, id: impl ToString, name: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), id: id.to_string(), name: name.into() }
+        Self {
+            kind: kind.to_owned(),
+            id: id.to_string(),
+            name: name.into(),
+        }
     }
 }
 
@@ -157,7 +161,12 @@ impl NewEvent {
 
     /// Adds one changed field to the diff.
     #[must_use]
-    pub fn changed(mut self, name: &str, before: impl Into<Value>, after: impl Into<Value>) -> Self {
+    pub fn changed(
+        mut self,
+        name: &str,
+        before: impl Into<Value>,
+        after: impl Into<Value>,
+    ) -> Self {
         let change = Value::Array(vec![before.into(), after.into()]);
         match &mut self.diff {
             Some(Value::Object(diff)) => {

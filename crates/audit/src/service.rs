@@ -50,12 +50,16 @@ impl Audit {
         let tenant_id = by.may(&Permission::of("audit.read"))?;
         let after: Option<(i128, AuditEventId)> = page.key()?;
         let after = after.and_then(|(nanos, id)| {
-            OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().map(|at| (at, id))
+            OffsetDateTime::from_unix_timestamp_nanos(nanos)
+                .ok()
+                .map(|at| (at, id))
         });
         let limit = page.limit;
         let rows = self
             .db
-            .run(Scope::of(by), move |store| store.events(tenant_id, &filter, &page, after))
+            .run(Scope::of(by), move |store| {
+                store.events(tenant_id, &filter, &page, after)
+            })
             .await?;
         Ok(Page::from_rows(rows, limit, |event| {
             (event.created_at.unix_timestamp_nanos(), event.id)

@@ -13,7 +13,10 @@ use uuid::Uuid;
 /// # Panics
 /// When the operating system has no entropy to give: nothing that follows would be safe.
 #[must_use]
-#[expect(clippy::panic, reason = "a machine without entropy must not go on to make keys")]
+#[expect(
+    clippy::panic,
+    reason = "a machine without entropy must not go on to make keys"
+)]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     match getrandom::fill(&mut bytes) {
@@ -26,7 +29,9 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 #[must_use]
 pub fn uuid_v7(now: OffsetDateTime) -> Uuid {
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
-    let millis = seconds.saturating_mul(1000).saturating_add(u64::from(now.millisecond()));
+    let millis = seconds
+        .saturating_mul(1000)
+        .saturating_add(u64::from(now.millisecond()));
     uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes::<10>()).into_uuid()
 }
 

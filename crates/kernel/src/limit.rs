@@ -56,9 +56,37 @@ mod tests {
     #[test]
     fn unlimited_is_never_reached_and_nought_always_is() {
         let plan = || "pro".to_owned();
-        assert!(Allowance { max: None, plan: plan() }.admit("max_agents", i64::MAX).is_ok());
-        assert!(Allowance { max: Some(0), plan: plan() }.admit("max_agents", 0).is_err());
-        assert!(Allowance { max: Some(3), plan: plan() }.admit("max_agents", 2).is_ok());
-        assert!(Allowance { max: Some(3), plan: plan() }.admit("max_agents", 3).is_err());
+        assert!(
+            Allowance {
+                max: None,
+                plan: plan()
+            }
+            .admit("max_agents", i64::MAX)
+            .is_ok()
+        );
+        assert!(
+            Allowance {
+                max: Some(0),
+                plan: plan()
+            }
+            .admit("max_agents", 0)
+            .is_err()
+        );
+        assert!(
+            Allowance {
+                max: Some(3),
+                plan: plan()
+            }
+            .admit("max_agents", 2)
+            .is_ok()
+        );
+        assert!(
+            Allowance {
+                max: Some(3),
+                plan: plan()
+            }
+            .admit("max_agents", 3)
+            .is_err()
+        );
     }
 }

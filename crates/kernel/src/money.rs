@@ -27,7 +27,11 @@ impl Currency {
             Ok(bytes) if bytes.iter().all(u8::is_ascii_alphabetic) => {
                 Ok(Self(bytes.map(|byte| byte.to_ascii_uppercase())))
             }
-            _ => Err(FieldError::new("currency", "invalid_currency", "must be an ISO 4217 code")),
+            _ => Err(FieldError::new(
+                "currency",
+                "invalid_currency",
+                "must be an ISO 4217 code",
+            )),
         }
     }
 
@@ -98,7 +102,10 @@ impl Money {
         let scale = i64::from(currency.exponent());
         let rounded = major.with_scale_round(scale, RoundingMode::HalfUp);
         let (digits, _) = rounded.into_bigint_and_exponent();
-        digits.to_i64().map(|amount| Self { amount, currency }).ok_or(Overflow)
+        digits
+            .to_i64()
+            .map(|amount| Self { amount, currency })
+            .ok_or(Overflow)
     }
 
     /// The exact amount in major units.
@@ -129,7 +136,11 @@ impl Money {
 pub fn split(total: i64, weights: &[u64]) -> Vec<i64> {
     let sum: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
     if sum == 0 {
-        return weights.iter().enumerate().map(|(at, _)| if at == 0 { total } else { 0 }).collect();
+        return weights
+            .iter()
+            .enumerate()
+            .map(|(at, _)| if at == 0 { total } else { 0 })
+            .collect();
     }
     let sign: i64 = if total < 0 { -1 } else { 1 };
     let magnitude = i128::from(total).abs();
@@ -147,7 +158,10 @@ pub fn split(total: i64, weights: &[u64]) -> Vec<i64> {
         part.1 += 1;
     }
     parts.sort_by_key(|part| part.0);
-    parts.into_iter().map(|(_, part, _)| sign * i64::try_from(part).unwrap_or(i64::MAX)).collect()
+    parts
+        .into_iter()
+        .map(|(_, part, _)| sign * i64::try_from(part).unwrap_or(i64::MAX))
+        .collect()
 }
 
 #[cfg(test)]
@@ -155,7 +169,9 @@ mod tests {
     use super::*;
 
     fn cents(text: &str) -> i64 {
-        Money::from_decimal(&text.parse().unwrap(), Currency::USD).unwrap().amount
+        Money::from_decimal(&text.parse().unwrap(), Currency::USD)
+            .unwrap()
+            .amount
     }
 
     #[test]
@@ -170,9 +186,19 @@ mod tests {
     #[test]
     fn the_currency_says_where_the_point_is() {
         let yen = Currency::parse("jpy").unwrap();
-        assert_eq!(Money::from_decimal(&"10.5".parse().unwrap(), yen).unwrap().amount, 11);
+        assert_eq!(
+            Money::from_decimal(&"10.5".parse().unwrap(), yen)
+                .unwrap()
+                .amount,
+            11
+        );
         let dinar = Currency::parse("KWD").unwrap();
-        assert_eq!(Money::from_decimal(&"1.0005".parse().unwrap(), dinar).unwrap().amount, 1001);
+        assert_eq!(
+            Money::from_decimal(&"1.0005".parse().unwrap(), dinar)
+                .unwrap()
+                .amount,
+            1001
+        );
         assert!(Currency::parse("US").is_err());
         assert!(Currency::parse("U$D").is_err());
     }

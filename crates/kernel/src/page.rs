@@ -31,7 +31,11 @@ impl Cursor {
         let ok = text.len() <= 1024
             && text.len().is_multiple_of(2)
             && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if ok { Ok(Self(text.to_owned())) } else { Err(invalid()) }
+        if ok {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(invalid())
+        }
     }
 
     /// The sort key.
@@ -41,7 +45,11 @@ impl Cursor {
     pub fn key<K: DeserializeOwned>(&self) -> Result<K, FieldError> {
         let bytes: Option<Vec<u8>> = (0..self.0.len())
             .step_by(2)
-            .map(|at| self.0.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+            .map(|at| {
+                self.0
+                    .get(at..at + 2)
+                    .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+            })
             .collect();
         serde_json::from_slice(&bytes.ok_or_else(invalid)?).map_err(|_| invalid())
     }
@@ -54,7 +62,11 @@ impl Cursor {
 }
 
 fn invalid() -> FieldError {
-    FieldError::new("cursor", "invalid_cursor", "must be a next_cursor that this list gave")
+    FieldError::new(
+        "cursor",
+        "invalid_cursor",
+        "must be a next_cursor that this list gave",
+    )
 }
 
 /// Which page a client asks for.
@@ -74,15 +86,25 @@ impl PageRequest {
     pub fn parse(limit: Option<u32>, cursor: Option<&str>) -> Result<Self, FieldError> {
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(FieldError::new("limit", "out_of_range", "must be between 1 and 100"));
+            return Err(FieldError::new(
+                "limit",
+                "out_of_range",
+                "must be between 1 and 100",
+            ));
         }
-        Ok(Self { limit, cursor: cursor.map(Cursor::parse).transpose()? })
+        Ok(Self {
+            limit,
+            cursor: cursor.map(Cursor::parse).transpose()?,
+        })
     }
 
     /// The first page, as large as it may be.
     #[must_use]
     pub const fn first() -> Self {
-        Self { limit: MAX_LIMIT, cursor: None }
+        Self {
+            limit: MAX_LIMIT,
+            cursor: None,
+        }
     }
 
     /// The sort key to go on behind, or `None` on the first page.
@@ -110,14 +132,23 @@ impl<T> Page<T> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor = rows.last().filter(|_| more).map(|row| Cursor::after(&key(row)));
-        Self { data: rows, next_cursor }
+        let next_cursor = rows
+            .last()
+            .filter(|_| more)
+            .map(|row| Cursor::after(&key(row)));
+        Self {
+            data: rows,
+            next_cursor,
+        }
     }
 
     /// The same page with every row turned into something else.
     #[must_use]
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
-        Page { data: self.data.into_iter().map(f).collect(), next_cursor: self.next_cursor }
+        Page {
+            data: self.data.into_iter().map(f).collect(),
+            next_cursor: self.next_cursor,
+        }
     }
 }
 
@@ -129,7 +160,10 @@ mod tests {
     fn a_cursor_survives_the_wire_and_garbage_does_not() {
         let cursor = Cursor::after(&("2026-01-01", 7));
         let back = Cursor::parse(cursor.as_str()).unwrap();
-        assert_eq!(back.key::<(String, i32)>().unwrap(), ("2026-01-01".to_owned(), 7));
+        assert_eq!(
+            back.key::<(String, i32)>().unwrap(),
+            ("2026-01-01".to_owned(), 7)
+        );
         assert!(back.key::<i32>().is_err());
         assert!(Cursor::parse("zz").is_err());
         assert!(Cursor::parse("abc").is_err());
@@ -140,6 +174,10 @@ mod tests {
         let page = Page::from_rows(vec![1, 2, 3], 2, |row| *row);
         assert_eq!(page.data, [1, 2]);
         assert_eq!(page.next_cursor.unwrap().key::<i32>().unwrap(), 2);
-        assert!(Page::from_rows(vec![1, 2], 2, |row| *row).next_cursor.is_none());
+        assert!(
+            Page::from_rows(vec![1, 2], 2, |row| *row)
+                .next_cursor
+                .is_none()
+        );
     }
 }

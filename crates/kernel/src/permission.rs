@@ -39,7 +39,11 @@ impl Permission {
                 if !word(resource) || !word(action) {
                     return None;
                 }
-                let resource = if resource == "org" { "tenant" } else { resource };
+                let resource = if resource == "org" {
+                    "tenant"
+                } else {
+                    resource
+                };
                 format!("{resource}.{action}")
             }
         };
@@ -104,9 +108,15 @@ impl PermissionSet {
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let covered = |of: &Self, by: &Self| -> Vec<Permission> {
-            of.0.iter().filter(|code| by.allows(code)).cloned().collect()
+            of.0.iter()
+                .filter(|code| by.allows(code))
+                .cloned()
+                .collect()
         };
-        covered(self, other).into_iter().chain(covered(other, self)).collect()
+        covered(self, other)
+            .into_iter()
+            .chain(covered(other, self))
+            .collect()
     }
 
     /// The codes, sorted.
@@ -132,7 +142,10 @@ mod tests {
     use super::*;
 
     fn set(codes: &[&str]) -> PermissionSet {
-        codes.iter().map(|code| Permission::parse(code).unwrap()).collect()
+        codes
+            .iter()
+            .map(|code| Permission::parse(code).unwrap())
+            .collect()
     }
 
     #[test]
@@ -146,7 +159,15 @@ mod tests {
         ] {
             assert_eq!(Permission::parse(text).unwrap().as_str(), code);
         }
-        for text in ["", "project", "project.", ".read", "a.b.c", "a b.c", "drop table"] {
+        for text in [
+            "",
+            "project",
+            "project.",
+            ".read",
+            "a.b.c",
+            "a b.c",
+            "drop table",
+        ] {
             assert!(Permission::parse(text).is_none(), "{text}");
         }
     }
@@ -163,7 +184,8 @@ mod tests {
 
     #[test]
     fn an_intersection_never_exceeds_either_side() {
-        let both = set(&["project.*", "billing.read"]).intersection(&set(&["project.read", "*.read"]));
+        let both =
+            set(&["project.*", "billing.read"]).intersection(&set(&["project.read", "*.read"]));
         assert!(both.allows(&Permission::of("project.read")));
         assert!(both.allows(&Permission::of("billing.read")));
         assert!(!both.allows(&Permission::of("project.create")));
@@ -171,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_wildcard_is_not_covered_by_its_parts() {
-        let missing = set(&["project.read"]).first_missing(&set(&["project.*"])).cloned();
+        let missing = set(&["project.read"])
+            .first_missing(&set(&["project.*"]))
+            .cloned();
         assert_eq!(missing, Some(Permission::of("project.*")));
     }
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Permission, PermissionSet, ProjectId, TenantId, UserId};
+use crate::{CommandRef, Permission, PermissionSet, ProjectId, TenantId, UserId};
 
 /// The kinds of principal, as they are written in the audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,7 +103,10 @@ impl TenantStatus {
     /// Whether the tenant's members may change things.
     #[must_use]
     pub const fn may_write(self) -> bool {
-        matches!(self, Self::Provisioning | Self::Demo | Self::Trial | Self::Active)
+        matches!(
+            self,
+            Self::Provisioning | Self::Demo | Self::Trial | Self::Active
+        )
     }
 
     /// Whether the tenant's members may read things.
@@ -137,6 +140,8 @@ pub struct RequestInfo {
     pub source_ip: Option<std::net::IpAddr>,
     /// `User-Agent`, cut to 255 characters.
     pub user_agent: Option<String>,
+    /// Set when the request came with an `Idempotency-Key`: the commit marks it as carried out.
+    pub command: Option<CommandRef>,
 }
 
 /// Who makes a request.
@@ -199,7 +204,10 @@ impl Principal {
     /// # Errors
     /// [`Denied::NoTenant`] when the request has none.
     pub fn tenant_id(&self) -> Result<TenantId, Denied> {
-        self.grant.as_ref().map(|grant| grant.tenant_id).ok_or(Denied::NoTenant)
+        self.grant
+            .as_ref()
+            .map(|grant| grant.tenant_id)
+            .ok_or(Denied::NoTenant)
     }
 
     /// The person behind the request.
@@ -218,14 +226,22 @@ impl Principal {
     pub fn may(&self, permission: &Permission) -> Result<TenantId, Denied> {
         let grant = self.grant.as_ref().ok_or(Denied::NoTenant)?;
         if !grant.permissions.allows(permission) {
-            return Err(Denied::Forbidden { required: permission.clone() });
+            return Err(Denied::Forbidden {
+                required: permission.clone(),
+            });
         }
         let open = if permission.is_read() {
             grant.status.may_read() || permission.as_str() == "audit.read"
         } else {
             grant.status.may_write()
         };
-        if open { Ok(grant.tenant_id) } else { Err(Denied::ReadOnly { status: grant.status }) }
+        if open {
+            Ok(grant.tenant_id)
+        } else {
+            Err(Denied::ReadOnly {
+                status: grant.status,
+            })
+        }
     }
 
     /// Demands a permission over the whole deployment.
@@ -236,7 +252,9 @@ impl Principal {
         if self.global.allows(permission) {
             Ok(())
         } else {
-            Err(Denied::Forbidden { required: permission.clone() })
+            Err(Denied::Forbidden {
+                required: permission.clone(),
+            })
         }
     }
 }
@@ -286,7 +304,9 @@ mod tests {
         assert!(frozen.may(&Permission::of("project.read")).is_ok());
         assert_eq!(
             frozen.may(&Permission::of("project.create")),
-            Err(Denied::ReadOnly { status: TenantStatus::Frozen })
+            Err(Denied::ReadOnly {
+                status: TenantStatus::Frozen
+            })
         );
     }
 

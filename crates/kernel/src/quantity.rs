@@ -43,7 +43,9 @@ impl Quantity {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let digits = mantissa.strip_prefix('-').unwrap_or(mantissa);
         let plain = !digits.is_empty()
-            && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+            && digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
             && digits.bytes().filter(|byte| *byte == b'.').count() <= 1
             && digits.bytes().any(|byte| byte.is_ascii_digit());
         let exponent: i64 = exponent.parse().map_err(|_| QuantityError::NotANumber)?;
@@ -53,7 +55,9 @@ impl Quantity {
         if text.len() > 64 || exponent.abs() > 64 {
             return Err(QuantityError::TooLarge);
         }
-        let value = BigDecimal::from_str(text).map_err(|_| QuantityError::NotANumber)?.normalized();
+        let value = BigDecimal::from_str(text)
+            .map_err(|_| QuantityError::NotANumber)?
+            .normalized();
         if value.fractional_digit_count() > MAX_SCALE {
             return Err(QuantityError::TooPrecise);
         }
@@ -103,7 +107,9 @@ impl Serialize for Quantity {
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        BigDecimal::from_str(&text).map(Self).map_err(serde::de::Error::custom)
+        BigDecimal::from_str(&text)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -116,13 +122,34 @@ mod tests {
         assert_eq!(Quantity::parse("0.1").unwrap().to_string(), "0.1");
         assert_eq!(Quantity::parse("1e3").unwrap().to_string(), "1000");
         assert_eq!(Quantity::parse("1.500").unwrap().to_string(), "1.5");
-        assert_eq!(Quantity::parse("0.000000000001").unwrap().to_string(), "0.000000000001");
-        assert_eq!(Quantity::parse("99999999999999999999.999999999999").unwrap().to_string().len(), 33);
-        assert_eq!(Quantity::parse("0.0000000000001"), Err(QuantityError::TooPrecise));
-        assert_eq!(Quantity::parse("100000000000000000000"), Err(QuantityError::TooLarge));
+        assert_eq!(
+            Quantity::parse("0.000000000001").unwrap().to_string(),
+            "0.000000000001"
+        );
+        assert_eq!(
+            Quantity::parse("99999999999999999999.999999999999")
+                .unwrap()
+                .to_string()
+                .len(),
+            33
+        );
+        assert_eq!(
+            Quantity::parse("0.0000000000001"),
+            Err(QuantityError::TooPrecise)
+        );
+        assert_eq!(
+            Quantity::parse("100000000000000000000"),
+            Err(QuantityError::TooLarge)
+        );
         assert_eq!(Quantity::parse("1e999999999"), Err(QuantityError::TooLarge));
-        for text in ["", "-", "NaN", "inf", "1.2.3", "0x10", "1_000", "+", ".", "1e", "١"] {
-            assert_eq!(Quantity::parse(text), Err(QuantityError::NotANumber), "{text}");
+        for text in [
+            "", "-", "NaN", "inf", "1.2.3", "0x10", "1_000", "+", ".", "1e", "١",
+        ] {
+            assert_eq!(
+                Quantity::parse(text),
+                Err(QuantityError::NotANumber),
+                "{text}"
+            );
         }
     }
 }

@@ -14,7 +14,11 @@ use crate::FieldError;
 /// `too_long` or `control_character` on `field`.
 pub fn check(field: &'static str, text: &str, max: usize) -> Result<(), FieldError> {
     if text.chars().count() > max {
-        return Err(FieldError::new(field, "too_long", format!("must be at most {max} characters")));
+        return Err(FieldError::new(
+            field,
+            "too_long",
+            format!("must be at most {max} characters"),
+        ));
     }
     if text.chars().any(char::is_control) {
         return Err(FieldError::new(
@@ -72,8 +76,14 @@ mod tests {
     fn names_are_trimmed_bounded_and_free_of_control_characters() {
         assert_eq!(Name::parse("name", "  Acme  ").unwrap().as_str(), "Acme");
         assert_eq!(Name::parse("name", " \t ").unwrap_err().code, "required");
-        assert_eq!(Name::parse("name", &"é".repeat(256)).unwrap_err().code, "too_long");
+        assert_eq!(
+            Name::parse("name", &"é".repeat(256)).unwrap_err().code,
+            "too_long"
+        );
         assert!(Name::parse("name", &"é".repeat(255)).is_ok());
-        assert_eq!(Name::parse("name", "a\0b").unwrap_err().code, "control_character");
+        assert_eq!(
+            Name::parse("name", "a\0b").unwrap_err().code,
+            "control_character"
+        );
     }
 }

@@ -61,13 +61,19 @@ impl Scope {
     /// One tenant, on behalf of Plinth itself.
     #[must_use]
     pub fn tenant(tenant_id: TenantId) -> Self {
-        Self { tenant_id: Some(tenant_id), ..Self::default() }
+        Self {
+            tenant_id: Some(tenant_id),
+            ..Self::default()
+        }
     }
 
     /// One person's own rows.
     #[must_use]
     pub fn user(user_id: UserId) -> Self {
-        Self { user_id: Some(user_id), ..Self::default() }
+        Self {
+            user_id: Some(user_id),
+            ..Self::default()
+        }
     }
 
     /// What the principal of a request may see.
@@ -77,7 +83,7 @@ impl Scope {
             tenant_id: principal.grant.as_ref().map(|grant| grant.tenant_id),
             user_id: principal.user_id,
             principal_id: Some(principal.id).filter(|id| !id.is_nil()),
-            command: None,
+            command: principal.request.command.clone(),
         }
     }
 }
@@ -110,7 +116,11 @@ impl<S: ?Sized + 'static> dyn UnitOfWork<S> {
         let filled = Arc::clone(&slot);
         let boxed: Work<S> = Box::new(move |store| {
             let result = work(store);
-            let verdict = if result.is_ok() { Verdict::Commit } else { Verdict::Rollback };
+            let verdict = if result.is_ok() {
+                Verdict::Commit
+            } else {
+                Verdict::Rollback
+            };
             if let Ok(mut slot) = filled.lock() {
                 *slot = Some(result);
             }

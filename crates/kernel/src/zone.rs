@@ -28,7 +28,11 @@ impl Zone {
             return Ok(Self::utc());
         }
         TimeZone::get(name).map(Self).map_err(|_| {
-            FieldError::new(field, "unknown_time_zone", "must be an IANA time zone, such as Europe/Paris")
+            FieldError::new(
+                field,
+                "unknown_time_zone",
+                "must be an IANA time zone, such as Europe/Paris",
+            )
         })
     }
 
@@ -86,8 +90,7 @@ impl Zone {
     #[must_use]
     pub fn localise(&self, instant: OffsetDateTime) -> OffsetDateTime {
         let seconds = self.0.to_offset(to_jiff(instant)).seconds();
-        UtcOffset::from_whole_seconds(seconds)
-            .map_or(instant, |offset| instant.to_offset(offset))
+        UtcOffset::from_whole_seconds(seconds).map_or(instant, |offset| instant.to_offset(offset))
     }
 }
 
@@ -128,9 +131,18 @@ mod tests {
     #[test]
     fn days_follow_the_zone() {
         let kathmandu = zone("Asia/Kathmandu");
-        assert_eq!(kathmandu.day_of(datetime!(2026-03-01 18:15 UTC)), date!(2026 - 03 - 02));
-        assert_eq!(kathmandu.day_of(datetime!(2026-03-01 18:14 UTC)), date!(2026 - 03 - 01));
-        assert_eq!(kathmandu.start_of_day(date!(2026 - 03 - 02)), datetime!(2026-03-01 18:15 UTC));
+        assert_eq!(
+            kathmandu.day_of(datetime!(2026-03-01 18:15 UTC)),
+            date!(2026 - 03 - 02)
+        );
+        assert_eq!(
+            kathmandu.day_of(datetime!(2026-03-01 18:14 UTC)),
+            date!(2026 - 03 - 01)
+        );
+        assert_eq!(
+            kathmandu.start_of_day(date!(2026 - 03 - 02)),
+            datetime!(2026-03-01 18:15 UTC)
+        );
     }
 
     #[test]
@@ -143,7 +155,10 @@ mod tests {
     #[test]
     fn a_skipped_midnight_starts_the_day_after_the_gap() {
         let beirut = zone("Asia/Beirut");
-        assert_eq!(beirut.start_of_day(date!(2026 - 03 - 29)), datetime!(2026-03-28 22:00 UTC));
+        assert_eq!(
+            beirut.start_of_day(date!(2026 - 03 - 29)),
+            datetime!(2026-03-28 22:00 UTC)
+        );
     }
 
     #[test]

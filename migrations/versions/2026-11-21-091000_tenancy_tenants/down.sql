@@ -1,2 +1,2 @@
-drop table superseded_invitation_tokens, invitations, global_roles, membership_roles, memberships, custom_roles,
+drop table invitations, global_roles, membership_roles, memberships, custom_roles,
     system_roles, permissions, tenant_external_refs, tenant_slug_history, tenants cascade;

@@ -104,8 +104,8 @@ create table invitations (
     role_key text not null,
     status text not null default 'pending'
         check (status in ('pending', 'accepted', 'declined', 'revoked', 'expired')),
-    token_hash bytea not null,
     invited_by uuid,
+    -- The token is a keyed digest of id and sends: it is stored nowhere, and a resend makes the one before it worthless.
     sends integer not null default 1,
     expires_at timestamptz not null,
     accepted_by uuid,
@@ -115,17 +115,3 @@ create table invitations (
 );
 create unique index invitations_pending_key on invitations (tenant_id, email) where status = 'pending';
 create index invitations_expiry_idx on invitations (expires_at) where status = 'pending';
--- Tokens are found before the tenant is known.
-create unique index invitations_token_hash_key on invitations (token_hash);
-
--- Hashes of tokens that a resend replaced, so that the old link says why it no longer works.
-create table superseded_invitation_tokens (
-    tenant_id uuid not null,
-    token_hash bytea not null,
-    invitation_id uuid not null,
-    superseded_at timestamptz not null default now(),
-    primary key (tenant_id, token_hash),
-    foreign key (tenant_id, invitation_id) references invitations (tenant_id, id) on delete cascade
-);
-create index superseded_invitation_tokens_hash_idx on superseded_invitation_tokens (token_hash);
-create index superseded_invitation_tokens_invitation_idx on superseded_invitation_tokens (tenant_id, invitation_id);

@@ -1,0 +1,136 @@
+-- Billing: the tenant's copy of its plan, plans that were ordered for later, and the catalogues.
+
+-- `tenants.plan_code` follows the live subscription.
+create or replace function app.copy_plan_code() returns trigger language plpgsql as $$
+begin
+    update tenants set plan_code = new.plan_code
+        where id = new.tenant_id and plan_code is distinct from new.plan_code;
+    return null;
+end $$;
+create or replace trigger subscriptions_copy_plan after insert or update of plan_code, status on subscriptions
+    for each row when (new.status <> 'canceled') execute function app.copy_plan_code();
+create or replace trigger subscriptions_touch before update on subscriptions
+    for each row execute function app.touch_updated_at();
+
+-- Moves up the plans that were ordered for later and are due, and reports how many. They are in force without it; what it brings up to date
+-- is the history that invoices read and the copies of the plan's code. At most `batch` at a time; two workers share the work.
+create or replace function app.apply_due_plan_changes(due_at timestamptz, batch integer default 500)
+    returns integer language plpgsql security definer set search_path = pg_catalog, public as $$
+declare
+    moved integer;
+begin
+    with due as (
+        select tenant_id, id, pending_plan_code, pending_plan_version, pending_at from public.subscriptions
+        where pending_at <= due_at order by pending_at limit batch for update skip locked
+    ), history as (
+        insert into public.subscription_changes (tenant_id, subscription_id, effective_at, plan_code, plan_version)
+        select tenant_id, id, pending_at, pending_plan_code, pending_plan_version from due
+        on conflict (tenant_id, subscription_id, effective_at)
+            do update set plan_code = excluded.plan_code, plan_version = excluded.plan_version
+    )
+    update public.subscriptions s
+    set plan_code = due.pending_plan_code, plan_version = due.pending_plan_version,
+        pending_plan_code = null, pending_plan_version = null, pending_at = null
+    from due where s.tenant_id = due.tenant_id and s.id = due.id;
+    get diagnostics moved = row_count;
+    return moved;
+end $$;
+revoke execute on function app.apply_due_plan_changes(timestamptz, integer) from public;
+grant execute on function app.apply_due_plan_changes(timestamptz, integer) to plinth_worker;
+
+-- The numbers of a catalogue: `{plan: {name, amount, limits, prices}}`, in the order of the list. Null limits are unlimited.
+create or replace function app.catalogue(wanted text) returns jsonb language sql immutable as $$
+    select case wanted
+    when 'default' then '{
+        "aliases": {"hobby": "starter", "business": "pro"},
+        "plans": [
+            {"code": "free", "name": "Free", "amount": 0, "metered": false,
+             "limits": {"max_projects": 1, "max_members": 3, "max_dashboards": 5, "max_agents": 10,
+                        "tasks_per_month": 1000, "max_concurrent_workflows": 2}},
+            {"code": "starter", "name": "Starter", "amount": 2900, "metered": true,
+             "limits": {"max_projects": 5, "max_members": 10, "max_dashboards": 20, "max_agents": 50,
+                        "tasks_per_month": 10000, "max_concurrent_workflows": 10}},
+            {"code": "pro", "name": "Pro", "amount": 9900, "metered": true,
+             "limits": {"max_projects": 20, "max_members": 50, "max_dashboards": 100, "max_agents": 100,
+                        "tasks_per_month": 100000, "max_concurrent_workflows": 50}},
+            {"code": "enterprise", "name": "Enterprise", "amount": 29900, "metered": true,
+             "limits": {"max_projects": null, "max_members": null, "max_dashboards": null, "max_agents": null,
+                        "tasks_per_month": null, "max_concurrent_workflows": null}}
+        ],
+        "prices": [
+            {"metric": "llm_tokens_input", "model": "package", "unit_amount": "0.50", "package_size": "1000000"},
+            {"metric": "llm_tokens_output", "model": "package", "unit_amount": "1.50", "package_size": "1000000"},
+            {"metric": "tool_call", "model": "graduated", "tiers": [
+                {"up_to": "1000", "unit_amount": "0", "flat_amount": "0"},
+                {"up_to": null, "unit_amount": "0.001", "flat_amount": "0"}]},
+            {"metric": "agent_minute", "model": "per_unit", "unit_amount": "0.01"}
+        ]}'::jsonb
+    when 'prd37' then '{
+        "aliases": {"free": "starter", "hobby": "starter", "pro": "business"},
+        "plans": [
+            {"code": "starter", "name": "Starter", "amount": 900, "metered": false,
+             "limits": {"max_agents": 3, "max_workflows": 10, "max_documents": 5, "max_members": 1}},
+            {"code": "business", "name": "Business", "amount": 2900, "metered": false,
+             "limits": {"max_agents": 10, "max_workflows": 50, "max_documents": null, "max_members": 10}},
+            {"code": "enterprise", "name": "Enterprise", "amount": 9900, "metered": false,
+             "limits": {"max_agents": null, "max_workflows": null, "max_documents": null, "max_members": null}}
+        ],
+        "prices": []}'::jsonb
+    end
+$$;
+
+-- Puts a catalogue on sale instead of what is on sale now. Tenants keep the version they have. A version that was published before is sold
+-- again; another one is made only where there is none.
+create or replace function app.load_catalogue(wanted text) returns void language plpgsql as $$
+declare
+    content jsonb := app.catalogue(wanted);
+    item jsonb;
+    place bigint;
+    sold integer;
+begin
+    if content is null then
+        raise exception 'there is no catalogue %', wanted;
+    end if;
+    update public.plans set current_version = null;
+    delete from public.plan_aliases;
+    for item, place in select value, ordinality from jsonb_array_elements(content -> 'plans') with ordinality loop
+        insert into public.plans (code) values (item ->> 'code') on conflict do nothing;
+        select max(v.version) into sold from public.plan_versions v
+            where v.plan_code = item ->> 'code' and v.catalogue = wanted;
+        if sold is null then
+            sold := app.publish_plan(wanted, item, case when (item ->> 'metered')::boolean then content -> 'prices' else '[]' end);
+        end if;
+        update public.plans set current_version = sold, position = place where code = item ->> 'code';
+    end loop;
+    insert into public.plan_aliases (alias, plan_code)
+        select key, value from jsonb_each_text(content -> 'aliases');
+end $$;
+
+-- Makes the next version of a plan, and answers its number.
+create or replace function app.publish_plan(catalogue text, plan jsonb, prices jsonb) returns integer language plpgsql as $$
+declare
+    published integer;
+begin
+    insert into public.plan_versions (plan_code, version, catalogue, name, amount, currency, interval)
+        select plan ->> 'code', coalesce(max(v.version), 0) + 1, catalogue, plan ->> 'name', (plan ->> 'amount')::bigint, 'USD', 'month'
+        from public.plan_versions v where v.plan_code = plan ->> 'code'
+        returning version into published;
+    insert into public.plan_entitlements (plan_code, plan_version, key, kind, maximum, metric)
+        select plan ->> 'code', published, key,
+            case when key like 'max\_%' then 'limit' else 'quota' end, (value #>> '{}')::bigint,
+            case key when 'tasks_per_month' then 'task_completed' end
+        from jsonb_each(plan -> 'limits');
+    insert into public.prices (plan_code, plan_version, metric, model, unit_amount, package_size, tiers, position)
+        select plan ->> 'code', published, p.value ->> 'metric', p.value ->> 'model', (p.value ->> 'unit_amount')::numeric,
+            (p.value ->> 'package_size')::numeric, p.value -> 'tiers', p.ordinality
+        from jsonb_array_elements(prices) with ordinality as p;
+    return published;
+end $$;
+
+-- The default catalogue is put on sale once. A deployment that sells another one keeps it.
+do $$
+begin
+    if not exists (select from public.plans where current_version is not null) then
+        perform app.load_catalogue('default');
+    end if;
+end $$;
