@@ -1,0 +1,266 @@
+//! What this domain needs from a store, by noun. [`Store`] is all of it.
+
+use kernel::{InvoiceId, PageRequest, Quantity, ReservationId, StoreError, TenantId, Zone};
+use time::OffsetDateTime;
+
+use crate::{
+    Granted, Invoice, Period, Plan, PlanChange, PlanRef, Reservation, Resource, Subscription,
+    invoice::Line,
+};
+
+/// Plans, for every tenant the same.
+pub trait Catalogue {
+    /// The plans on sale, in the order of the catalogue, each in its current version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn plans_on_sale(&mut self) -> Result<Vec<Plan>, StoreError>;
+
+    /// The current version of the plan on sale with this code or alias. A plan's own code wins over an alias.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn plan_on_sale(&mut self, code: &str) -> Result<Option<Plan>, StoreError>;
+
+    /// A version that was sold, on sale or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when there is none: versions are never deleted.
+    fn plan(&mut self, plan: &PlanRef) -> Result<Plan, StoreError>;
+}
+
+/// Subscriptions of tenants.
+pub trait Subscriptions {
+    /// Makes concurrent callers for one tenant take turns until their transactions end: MUST lock the tenant's row, but not against
+    /// rows that refer to it. Answers when the transaction began.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the tenant is not there.
+    fn lock_tenant(&mut self, tenant_id: TenantId) -> Result<OffsetDateTime, StoreError>;
+
+    /// The zone that the tenant lives in.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the tenant is not there.
+    fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError>;
+
+    /// The tenant's subscription that is not canceled.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn subscription(&mut self, tenant_id: TenantId) -> Result<Option<Subscription>, StoreError>;
+
+    /// Writes a new subscription. MUST fail with a conflict on `subscriptions_live_key` when the tenant has a live one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn insert_subscription(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
+
+    /// Writes the plan, the pending plan and the status of a subscription.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn save_subscription(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
+
+    /// Every plan that the subscription has had, with the first, in order of time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn plan_changes(&mut self, subscription: &Subscription) -> Result<Vec<PlanChange>, StoreError>;
+
+    /// Remembers that a plan took effect. A second one at the same instant replaces the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn add_plan_change(
+        &mut self,
+        subscription: &Subscription,
+        change: &PlanChange,
+    ) -> Result<(), StoreError>;
+}
+
+/// A metered quantity, and how far the meter had read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metered {
+    /// The quantity.
+    pub quantity: Quantity,
+    /// Usage up to here is in it. Opaque; the same watermark and period give the same quantity.
+    pub watermark: String,
+}
+
+/// What a tenant may have, and what it uses.
+pub trait Counts {
+    /// What the plan in force at `at` and the tenant's overrides grant: all of it, or what they say about one key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn granted(
+        &mut self,
+        tenant_id: TenantId,
+        key: Option<&str>,
+        at: OffsetDateTime,
+    ) -> Result<Granted, StoreError>;
+
+    /// How many things a limit counts now. `max_members` counts active members and pending invitations that have not expired,
+    /// `max_projects` counts projects but the default one, `max_<kind>` counts registered resources; anything else counts nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn gauge_used(&mut self, tenant_id: TenantId, key: &str) -> Result<i64, StoreError>;
+
+    /// What the meter of a metric counted in a period.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn metered(
+        &mut self,
+        tenant_id: TenantId,
+        metric: &str,
+        period: Period,
+    ) -> Result<Metered, StoreError>;
+
+    /// How far the meters have read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn watermark(&mut self) -> Result<String, StoreError>;
+
+    /// What open reservations hold of a key: those that are neither finished nor expired at `at`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn reserved(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> Result<i64, StoreError>;
+
+    /// What reservations of a key that were finished in a period settled.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn settled(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        period: Period,
+    ) -> Result<i64, StoreError>;
+}
+
+/// Reservations of quota and concurrency.
+pub trait Reservations {
+    /// Writes a new reservation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn insert_reservation(&mut self, reservation: &Reservation) -> Result<(), StoreError>;
+
+    /// A reservation of the tenant. MUST lock its row until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn reservation_for_update(
+        &mut self,
+        tenant_id: TenantId,
+        id: ReservationId,
+    ) -> Result<Option<Reservation>, StoreError>;
+
+    /// Writes what became of a reservation, and when.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn finish_reservation(
+        &mut self,
+        reservation: &Reservation,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+}
+
+/// Counted things of the host product.
+pub trait Resources {
+    /// One thing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn resource(
+        &mut self,
+        tenant_id: TenantId,
+        kind: &str,
+        external_id: &str,
+    ) -> Result<Option<Resource>, StoreError>;
+
+    /// Things of one kind, by name in byte order, at most `page.limit + 1`, behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn resources(
+        &mut self,
+        tenant_id: TenantId,
+        kind: &str,
+        page: &PageRequest,
+        after: Option<&str>,
+    ) -> Result<Vec<Resource>, StoreError>;
+
+    /// Writes a new thing. MUST fail with a conflict when it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn insert_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
+
+    /// Removes a thing, and says whether it was there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_resource(
+        &mut self,
+        tenant_id: TenantId,
+        kind: &str,
+        external_id: &str,
+    ) -> Result<bool, StoreError>;
+}
+
+/// Invoices that were finalised.
+pub trait Invoices {
+    /// Invoices without their lines, newest first by id, at most `page.limit + 1`, behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn invoices(
+        &mut self,
+        tenant_id: TenantId,
+        page: &PageRequest,
+        after: Option<InvoiceId>,
+    ) -> Result<Vec<Invoice>, StoreError>;
+
+    /// One invoice, without its lines.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn invoice(
+        &mut self,
+        tenant_id: TenantId,
+        id: InvoiceId,
+    ) -> Result<Option<Invoice>, StoreError>;
+
+    /// The lines of an invoice, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn invoice_lines(
+        &mut self,
+        tenant_id: TenantId,
+        id: InvoiceId,
+    ) -> Result<Vec<Line>, StoreError>;
+}
+
+/// Everything that billing needs from an open transaction.
+pub trait Store:
+    audit::Trail + Catalogue + Subscriptions + Counts + Reservations + Resources + Invoices
+{
+}
+
+impl<S> Store for S where
+    S: audit::Trail + Catalogue + Subscriptions + Counts + Reservations + Resources + Invoices
+{
+}

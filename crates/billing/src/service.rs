@@ -1,0 +1,277 @@
+//! The façade that the API and embedders hold.
+
+use std::sync::Arc;
+
+use kernel::{
+    Clock, InvoiceId, Page, PageRequest, Principal, ReservationId, Scope, StoreError, UnitOfWork,
+};
+
+use crate::{
+    Check, Current, Entitlements, Invoice, Order, Outlook, Plan, Put, Reservation, Resource, Store,
+    Wish,
+    entitlement::{self, ReadEntitlementsError},
+    invoice::{self, ReadInvoiceError},
+    plan_change::{self, ChangePlanError},
+    reservation::{self, FinishError, ReserveError},
+    resource::{
+        self, ExternalId, ListResourcesError, PutResourceError, RemoveResourceError, ResourceKind,
+    },
+    subscription::{self, ReadSubscriptionError},
+};
+
+/// Plans, subscriptions, entitlements, resources, reservations and invoices.
+#[derive(Clone)]
+pub struct Billing {
+    db: Arc<dyn UnitOfWork<dyn Store>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Billing {
+    /// A façade over `db`.
+    #[must_use]
+    pub fn new(db: Arc<dyn UnitOfWork<dyn Store>>, clock: Arc<dyn Clock>) -> Self {
+        Self { db, clock }
+    }
+
+    /// The plans on sale. For everybody.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn plans(&self) -> Result<Vec<Plan>, StoreError> {
+        self.db
+            .run(Scope::global(), |store| store.plans_on_sale())
+            .await
+    }
+
+    /// See [`subscription::read`].
+    ///
+    /// # Errors
+    /// See [`ReadSubscriptionError`].
+    pub async fn subscription(&self, by: &Principal) -> Result<Current, ReadSubscriptionError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| {
+                subscription::read(store, &by, now)
+            })
+            .await
+    }
+
+    /// See [`plan_change::preview`].
+    ///
+    /// # Errors
+    /// See [`ChangePlanError`].
+    pub async fn preview(&self, by: &Principal, order: Order) -> Result<Outlook, ChangePlanError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| {
+                plan_change::preview(store, &order, &by, now)
+            })
+            .await
+    }
+
+    /// See [`plan_change::change`]. `scope` is the principal's, with the command to mark when there is one.
+    ///
+    /// # Errors
+    /// See [`ChangePlanError`].
+    pub async fn change(
+        &self,
+        scope: Scope,
+        by: &Principal,
+        order: Order,
+    ) -> Result<Outlook, ChangePlanError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(scope, move |store| {
+                plan_change::change(store, &order, &by, now)
+            })
+            .await
+    }
+
+    /// See [`entitlement::list`].
+    ///
+    /// # Errors
+    /// See [`ReadEntitlementsError`].
+    pub async fn entitlements(
+        &self,
+        by: &Principal,
+    ) -> Result<Entitlements, ReadEntitlementsError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| {
+                entitlement::list(store, &by, now)
+            })
+            .await
+    }
+
+    /// See [`entitlement::check`].
+    ///
+    /// # Errors
+    /// See [`ReadEntitlementsError`].
+    pub async fn check(
+        &self,
+        by: &Principal,
+        key: String,
+        quantity: i64,
+    ) -> Result<Check, ReadEntitlementsError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| {
+                entitlement::check(store, &key, quantity, &by, now)
+            })
+            .await
+    }
+
+    /// See [`resource::put`].
+    ///
+    /// # Errors
+    /// See [`PutResourceError`].
+    pub async fn put_resource(
+        &self,
+        by: &Principal,
+        kind: ResourceKind,
+        external_id: ExternalId,
+    ) -> Result<Put, PutResourceError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| {
+                resource::put(store, &kind, &external_id, &by, now)
+            })
+            .await
+    }
+
+    /// See [`resource::remove`].
+    ///
+    /// # Errors
+    /// See [`RemoveResourceError`].
+    pub async fn remove_resource(
+        &self,
+        by: &Principal,
+        kind: ResourceKind,
+        external_id: ExternalId,
+    ) -> Result<(), RemoveResourceError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| {
+                resource::remove(store, &kind, &external_id, &by, now)
+            })
+            .await
+    }
+
+    /// See [`resource::list`].
+    ///
+    /// # Errors
+    /// See [`ListResourcesError`].
+    pub async fn resources(
+        &self,
+        by: &Principal,
+        kind: ResourceKind,
+        page: PageRequest,
+    ) -> Result<Page<Resource>, ListResourcesError> {
+        let by = by.clone();
+        self.db
+            .run(Scope::of(&by), move |store| {
+                resource::list(store, &kind, &page, &by)
+            })
+            .await
+    }
+
+    /// See [`reservation::reserve`].
+    ///
+    /// # Errors
+    /// See [`ReserveError`].
+    pub async fn reserve(
+        &self,
+        scope: Scope,
+        by: &Principal,
+        wish: Wish,
+    ) -> Result<Reservation, ReserveError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(scope, move |store| {
+                reservation::reserve(store, wish, &by, now)
+            })
+            .await
+    }
+
+    /// See [`reservation::settle`].
+    ///
+    /// # Errors
+    /// See [`FinishError`].
+    pub async fn settle(
+        &self,
+        scope: Scope,
+        by: &Principal,
+        id: ReservationId,
+        quantity: i64,
+    ) -> Result<Reservation, FinishError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(scope, move |store| {
+                reservation::settle(store, id, quantity, &by, now)
+            })
+            .await
+    }
+
+    /// See [`reservation::release`].
+    ///
+    /// # Errors
+    /// See [`FinishError`].
+    pub async fn release(
+        &self,
+        scope: Scope,
+        by: &Principal,
+        id: ReservationId,
+    ) -> Result<Reservation, FinishError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(scope, move |store| {
+                reservation::release(store, id, &by, now)
+            })
+            .await
+    }
+
+    /// See [`invoice::upcoming`].
+    ///
+    /// # Errors
+    /// See [`ReadInvoiceError`].
+    pub async fn upcoming(&self, by: &Principal) -> Result<Invoice, ReadInvoiceError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| {
+                invoice::upcoming(store, &by, now)
+            })
+            .await
+    }
+
+    /// See [`invoice::list`].
+    ///
+    /// # Errors
+    /// See [`ReadInvoiceError`].
+    pub async fn invoices(
+        &self,
+        by: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<Invoice>, ReadInvoiceError> {
+        let by = by.clone();
+        self.db
+            .run(Scope::of(&by), move |store| {
+                invoice::list(store, &page, &by)
+            })
+            .await
+    }
+
+    /// See [`invoice::read`].
+    ///
+    /// # Errors
+    /// See [`ReadInvoiceError`].
+    pub async fn invoice(
+        &self,
+        by: &Principal,
+        id: InvoiceId,
+    ) -> Result<Invoice, ReadInvoiceError> {
+        let by = by.clone();
+        self.db
+            .run(Scope::of(&by), move |store| invoice::read(store, id, &by))
+            .await
+    }
+}

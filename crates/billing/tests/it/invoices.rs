@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+
+use bigdecimal::BigDecimal;
+use kernel::{Currency, Money, Quantity, Zone};
+use plinth_billing::{
+    Bill, Interval, Period, Plan, PlanRef, Price, PriceModel, Tier, Totals, invoice, totals,
+};
+use proptest::prelude::*;
+use time::{OffsetDateTime, macros::datetime};
+
+const JANUARY: Period = Period {
+    start: datetime!(2026-01-01 0:00 UTC),
+    end: datetime!(2026-02-01 0:00 UTC),
+};
+const FIFTEENTH: OffsetDateTime = datetime!(2026-01-15 0:00 UTC);
+
+fn plan(code: &str, amount: i64) -> Plan {
+    let package = PriceModel::Package {
+        size: 1_000_000.into(),
+        amount: "0.50".parse().unwrap(),
+    };
+    let nothing = BigDecimal::from(0);
+    let tiers = vec![
+        Tier {
+            up_to: Some(1000.into()),
+            unit_amount: 0.into(),
+            flat_amount: nothing.clone(),
+        },
+        Tier {
+            up_to: None,
+            unit_amount: "0.001".parse().unwrap(),
+            flat_amount: nothing,
+        },
+    ];
+    let price = |metric, model| Price::new(metric, Currency::USD, model).unwrap();
+    Plan {
+        code: code.to_owned(),
+        version: 1,
+        name: code.to_owned(),
+        price: Money::new(amount, Currency::USD),
+        interval: Interval::Month,
+        grants: vec![],
+        prices: vec![
+            price("llm_tokens_input", package),
+            price("tool_call", PriceModel::Graduated { tiers }),
+        ],
+    }
+}
+
+fn bill(stretches: Vec<(Plan, Period)>, usage: &[(&str, &str, i64)]) -> Bill {
+    let usage = usage.iter().map(|(code, metric, quantity)| {
+        let plan = PlanRef {
+            code: (*code).to_owned(),
+            version: 1,
+        };
+        ((plan, (*metric).to_owned()), Quantity::from(*quantity))
+    });
+    Bill {
+        period: JANUARY,
+        zone: Zone::utc(),
+        stretches,
+        usage: usage.collect::<BTreeMap<_, _>>(),
+        watermark: "42".to_owned(),
+    }
+}
+
+#[test]
+fn an_upgrade_on_day_15_of_31_makes_two_base_lines() {
+    let cut = vec![
+        (
+            plan("small", 10_000),
+            JANUARY.clip(JANUARY.start, FIFTEENTH),
+        ),
+        (plan("large", 20_000), JANUARY.clip(FIFTEENTH, JANUARY.end)),
+    ];
+    let invoice = invoice::draft(&bill(cut, &[])).unwrap();
+    let amounts: Vec<i64> = invoice.lines.iter().map(|line| line.amount).collect();
+    assert_eq!(amounts, [4516, 10_968]);
+    assert_eq!(invoice.totals.total, 15_484);
+    assert_eq!(invoice.lines[1].quantity.to_string(), "0.548387096774");
+    assert_eq!(
+        invoice.lines[1].description,
+        "large, 2026-01-15 to 2026-02-01"
+    );
+}
+
+#[test]
+fn usage_lines_explain_themselves() {
+    let usage = [
+        ("pro", "llm_tokens_input", 2_500_000),
+        ("pro", "tool_call", 11_000),
+    ];
+    let invoice = invoice::draft(&bill(vec![(plan("pro", 9900), JANUARY)], &usage)).unwrap();
+    assert_eq!(invoice.lines.len(), 3);
+    let (base, tokens, calls) = (&invoice.lines[0], &invoice.lines[1], &invoice.lines[2]);
+    assert_eq!(
+        (base.amount, base.quantity.to_string().as_str()),
+        (9900, "1")
+    );
+    assert_eq!(
+        (tokens.amount, tokens.quantity.to_string().as_str()),
+        (150, "2500000")
+    );
+    assert_eq!(tokens.tiers[0].quantity, BigDecimal::from(3));
+    assert_eq!((calls.amount, calls.tiers.len()), (1000, 2));
+    assert_eq!(calls.watermark.as_deref(), Some("42"));
+    assert_eq!(invoice.totals.subtotal, 9900 + 150 + 1000);
+}
+
+#[test]
+fn coming_back_to_a_plan_opens_no_tier_twice() {
+    let (tenth, twentieth) = (
+        datetime!(2026-01-10 0:00 UTC),
+        datetime!(2026-01-20 0:00 UTC),
+    );
+    let cut = vec![
+        (plan("pro", 9900), JANUARY.clip(JANUARY.start, tenth)),
+        (plan("free", 0), JANUARY.clip(tenth, twentieth)),
+        (plan("pro", 9900), JANUARY.clip(twentieth, JANUARY.end)),
+    ];
+    let invoice = invoice::draft(&bill(cut, &[("pro", "tool_call", 2000)])).unwrap();
+    let calls: Vec<_> = invoice
+        .lines
+        .iter()
+        .filter(|line| line.metric.is_some())
+        .collect();
+    assert_eq!(calls.len(), 1);
+    assert_eq!((calls[0].amount, calls[0].period), (100, JANUARY));
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let once = |zeros: &str| {
+        let mut pro = plan("pro", 9900);
+        pro.prices[0].model = PriceModel::Package {
+            size: 1_000_000.into(),
+            amount: format!("0.5{zeros}").parse().unwrap(),
+        };
+        let usage = [("pro", "llm_tokens_input", 1)];
+        serde_json::to_string(&invoice::draft(&bill(vec![(pro, JANUARY)], &usage)).unwrap())
+            .unwrap()
+    };
+    assert_eq!(once(""), once("000"));
+    assert!(once("").contains(r#""unit_amount":"0.5""#));
+}
+
+proptest! {
+    #[test]
+    fn an_invoice_adds_up(
+        lines in prop::collection::vec(0_i64..100_000_000, 0..12), coupon in 0_i64..1_000_000_000, rate in 0_i64..3000,
+    ) {
+        let percent = BigDecimal::new(rate.into(), 2);
+        let sums = Totals::of(&lines, coupon, &percent, Currency::USD).unwrap();
+        prop_assert_eq!(sums.subtotal, lines.iter().sum::<i64>());
+        prop_assert_eq!(sums.total, sums.subtotal - sums.discount_total + sums.tax_total);
+        prop_assert!(sums.discount_total <= sums.subtotal);
+        let parts = totals::allocate(sums.discount_total, &lines);
+        prop_assert_eq!(parts.iter().sum::<i64>(), if lines.is_empty() { 0 } else { sums.discount_total });
+        prop_assert!(parts.iter().zip(&lines).all(|(part, line)| part <= line));
+    }
+
+    #[test]
+    fn a_draft_adds_up(tokens in 0_i64..1_000_000_000, calls in 0_i64..1_000_000, base in 0_i64..1_000_000) {
+        let usage = [("pro", "llm_tokens_input", tokens), ("pro", "tool_call", calls)];
+        let invoice = invoice::draft(&bill(vec![(plan("pro", base), JANUARY)], &usage)).unwrap();
+        let sum: i64 = invoice.lines.iter().map(|line| line.amount).sum();
+        prop_assert_eq!(invoice.totals.subtotal, sum);
+        prop_assert_eq!(invoice.totals.total, sum);
+    }
+}
