@@ -38,7 +38,7 @@ end $$;
 revoke execute on function app.apply_due_plan_changes(timestamptz, integer) from public;
 grant execute on function app.apply_due_plan_changes(timestamptz, integer) to plinth_worker;
 
--- The numbers of a catalogue: `{plan: {name, amount, limits, prices}}`, in the order of the list. Null limits are unlimited.
+-- The numbers of a catalogue: aliases, plans in the order of the list, usage prices of the metered ones. Null limits are unlimited.
 create or replace function app.catalogue(wanted text) returns jsonb language sql immutable as $$
     select case wanted
     when 'default' then '{
