@@ -107,23 +107,23 @@ begin
 end $$;
 
 -- Makes the next version of a plan, and answers its number.
-create or replace function app.publish_plan(catalogue text, plan jsonb, prices jsonb) returns integer language plpgsql as $$
+create or replace function app.publish_plan(brought_by text, sheet jsonb, usage_prices jsonb) returns integer language plpgsql as $$
 declare
     published integer;
 begin
     insert into public.plan_versions (plan_code, version, catalogue, name, amount, currency, interval)
-        select plan ->> 'code', coalesce(max(v.version), 0) + 1, catalogue, plan ->> 'name', (plan ->> 'amount')::bigint, 'USD', 'month'
-        from public.plan_versions v where v.plan_code = plan ->> 'code'
+        select sheet ->> 'code', coalesce(max(v.version), 0) + 1, brought_by, sheet ->> 'name', (sheet ->> 'amount')::bigint, 'USD', 'month'
+        from public.plan_versions v where v.plan_code = sheet ->> 'code'
         returning version into published;
     insert into public.plan_entitlements (plan_code, plan_version, key, kind, maximum, metric)
-        select plan ->> 'code', published, key,
+        select sheet ->> 'code', published, key,
             case when key like 'max\_%' then 'limit' else 'quota' end, (value #>> '{}')::bigint,
             case key when 'tasks_per_month' then 'task_completed' end
-        from jsonb_each(plan -> 'limits');
+        from jsonb_each(sheet -> 'limits');
     insert into public.prices (plan_code, plan_version, metric, model, unit_amount, package_size, tiers, position)
-        select plan ->> 'code', published, p.value ->> 'metric', p.value ->> 'model', (p.value ->> 'unit_amount')::numeric,
+        select sheet ->> 'code', published, p.value ->> 'metric', p.value ->> 'model', (p.value ->> 'unit_amount')::numeric,
             (p.value ->> 'package_size')::numeric, p.value -> 'tiers', p.ordinality
-        from jsonb_array_elements(prices) with ordinality as p;
+        from jsonb_array_elements(usage_prices) with ordinality as p;
     return published;
 end $$;
 
