@@ -7,8 +7,8 @@ use kernel::{
 };
 
 use crate::{
-    Check, Current, Entitlements, Invoice, Order, Outlook, Plan, Put, Reservation, Resource, Store,
-    Wish,
+    Catalogue, Check, Current, Entitlements, Invoice, Order, Outlook, Plan, Put, Reservation,
+    Resource, Store, Wish,
     entitlement::{self, ReadEntitlementsError},
     invoice::{self, ReadInvoiceError},
     plan_change::{self, ChangePlanError},
@@ -38,9 +38,7 @@ impl Billing {
     /// # Errors
     /// [`StoreError`].
     pub async fn plans(&self) -> Result<Vec<Plan>, StoreError> {
-        self.db
-            .run(Scope::global(), |store| store.plans_on_sale())
-            .await
+        self.db.run(Scope::global(), Catalogue::plans_on_sale).await
     }
 
     /// See [`subscription::read`].
