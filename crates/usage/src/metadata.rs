@@ -1,0 +1,202 @@
+//! What an event carries besides: a JSON object, kept as canonical text.
+//!
+//! Numbers stay the text they came as, so a value read from here is exact. Keys are sorted, so two spellings of one object are one.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::Rejection;
+
+/// Bytes that the canonical text of an event's metadata may have.
+pub const MAX_BYTES: usize = 8 * 1024;
+/// Objects and arrays that may be inside one another.
+const MAX_DEPTH: usize = 32;
+
+/// A JSON object that PostgreSQL can hold; empty when the client sent none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata(Option<String>);
+
+impl Metadata {
+    /// Reads the text of a JSON object, or of `null`.
+    ///
+    /// # Errors
+    /// `usage.metadata_too_large`, or `usage.invalid_field` on `metadata`.
+    pub fn parse(raw: &RawValue) -> Result<Self, Rejection> {
+        match raw.get().as_bytes().first() {
+            Some(b'n') => Ok(Self::default()),
+            Some(b'{') => Self::of(canonical(raw.get(), 0)?),
+            _ => Err(Rejection::field("metadata", "must be a JSON object")),
+        }
+    }
+
+    /// Makes metadata of fields that were next to other things.
+    ///
+    /// # Errors
+    /// As [`Metadata::parse`].
+    pub fn of_fields(fields: &BTreeMap<String, &RawValue>) -> Result<Self, Rejection> {
+        if fields.is_empty() {
+            Ok(Self::default())
+        } else {
+            Self::of(object(fields, 0)?)
+        }
+    }
+
+    fn of(text: String) -> Result<Self, Rejection> {
+        if text.len() > MAX_BYTES {
+            return Err(Rejection::new(
+                "usage.metadata_too_large",
+                "metadata",
+                "must be at most 8192 bytes of JSON",
+            ));
+        }
+        Ok(Self(Some(text).filter(|text| text != "{}")))
+    }
+
+    /// The canonical text; `None` when there is nothing.
+    #[must_use]
+    pub fn as_json(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The canonical text itself.
+    #[must_use]
+    pub fn into_json(self) -> Option<String> {
+        self.0
+    }
+
+    /// The JSON text of one field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<String> {
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(self.0.as_deref()?).ok()?;
+        fields
+            .get(name)
+            .map(|raw| raw.get().to_owned())
+            .filter(|text| text != "null")
+    }
+}
+
+fn canonical(text: &str, depth: usize) -> Result<String, Rejection> {
+    if depth > MAX_DEPTH {
+        return Err(Rejection::field(
+            "metadata",
+            "must not be nested more than 32 deep",
+        ));
+    }
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let fields: BTreeMap<String, &RawValue> = read(text)?;
+            object(&fields, depth)
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = read(text)?;
+            let items: Result<Vec<String>, Rejection> = items
+                .iter()
+                .map(|item| canonical(item.get(), depth + 1))
+                .collect();
+            Ok(format!("[{}]", items?.join(",")))
+        }
+        Some(b'"') => string(&read::<String>(text)?),
+        Some(b'-' | b'0'..=b'9') => number(text),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn object(fields: &BTreeMap<String, &RawValue>, depth: usize) -> Result<String, Rejection> {
+    let fields: Result<Vec<String>, Rejection> = fields
+        .iter()
+        .map(|(name, raw)| {
+            Ok(format!(
+                "{}:{}",
+                string(name)?,
+                canonical(raw.get(), depth + 1)?
+            ))
+        })
+        .collect();
+    Ok(format!("{{{}}}", fields?.join(",")))
+}
+
+fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
+    serde_json::from_str(text)
+        .map_err(|_| Rejection::field("metadata", "must hold well-formed text only"))
+}
+
+/// PostgreSQL cannot hold NUL in text, not even escaped.
+fn string(text: &str) -> Result<String, Rejection> {
+    if text.contains('\0') {
+        return Err(Rejection::field("metadata", "must not contain NUL"));
+    }
+    serde_json::to_string(text).map_err(|_| Rejection::field("metadata", "must be text"))
+}
+
+/// PostgreSQL refuses a number with more digits than it can hold, and with it the whole statement.
+fn number(text: &str) -> Result<String, Rejection> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let fits = mantissa.len() <= 64 && exponent.parse::<i32>().is_ok_and(|e| e.abs() <= 308);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Rejection::field(
+            "metadata",
+            "must hold numbers of at most 64 digits and 308 powers of ten",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Metadata, Rejection> {
+        Metadata::parse(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn spellings_of_one_object_are_one() {
+        let plain = parse(r#"{"a": {"x": 1, "y": [true, null]}, "b": "é"}"#).unwrap();
+        let other = parse(r#"{ "b":"\u00e9","a":{"y":[true,null] ,"x":1}}"#).unwrap();
+        assert_eq!(plain, other);
+        assert_eq!(
+            plain.as_json(),
+            Some(r#"{"a":{"x":1,"y":[true,null]},"b":"é"}"#)
+        );
+        assert_eq!(parse("{}").unwrap(), parse("null").unwrap());
+    }
+
+    #[test]
+    fn numbers_stay_exact() {
+        let metadata = parse(r#"{"cost": 0.123456789012345678901234567890}"#).unwrap();
+        assert_eq!(
+            metadata.field("cost").unwrap(),
+            "0.123456789012345678901234567890"
+        );
+        assert_eq!(metadata.field("other"), None);
+    }
+
+    #[test]
+    fn what_postgresql_cannot_hold_is_refused() {
+        let nested = format!("{{\"a\":{}{}}}", "[".repeat(4000), "]".repeat(4000));
+        let cases = [
+            r#"{"a":"x\u0000"}"#,
+            r#"{"\u0000":1}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":1e999999}"#,
+            &nested,
+        ];
+        for text in cases.into_iter().chain(["[1]", "7", "\"text\""]) {
+            assert_eq!(
+                parse(text).unwrap_err().code,
+                "usage.invalid_field",
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn size_is_counted_without_spaces() {
+        let fitting = format!("{{ \"a\" : \"{}\" }}", "x".repeat(MAX_BYTES - 8));
+        assert_eq!(parse(&fitting).unwrap().as_json().unwrap().len(), MAX_BYTES);
+        let larger = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES - 7));
+        assert_eq!(parse(&larger).unwrap_err().code, "usage.metadata_too_large");
+    }
+}

@@ -1,0 +1,153 @@
+//! What usage needs from a store: one side for requests of a tenant, one for the worker's books.
+
+use bigdecimal::BigDecimal;
+use kernel::{PageRequest, ProjectId, StoreError, TenantId, Zone};
+use time::{Date, OffsetDateTime};
+
+use crate::{
+    Meter,
+    day::{HeldDay, MeterDay, UsageDay},
+    ingest::{Appended, Batch, MeteredEvent},
+    query::{After, UsageQuery, UsageRow},
+    rollup::Moved,
+};
+
+/// What requests of a tenant need.
+pub trait Store: audit::Trail {
+    /// A page of the tenant's meters, its own and those from the start, by key, at most `page.limit + 1`, behind the key `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn meters(
+        &mut self,
+        tenant_id: TenantId,
+        page: &PageRequest,
+        after: Option<&str>,
+    ) -> Result<Vec<Meter>, StoreError>;
+
+    /// Every meter of the tenant.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn all_meters(&mut self, tenant_id: TenantId) -> Result<Vec<Meter>, StoreError>;
+
+    /// The tenant's meters with these keys, one a key: where a tenant's own meter has the key of one from the start, its own counts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn meters_by_key(
+        &mut self,
+        tenant_id: TenantId,
+        keys: &[String],
+    ) -> Result<Vec<Meter>, StoreError>;
+
+    /// Adds a meter.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] with `meters_tenant_id_key_key` when the tenant has the key.
+    fn insert_meter(&mut self, tenant_id: TenantId, meter: &Meter) -> Result<(), StoreError>;
+
+    /// Opens a batch of events: tells the time, and which of these metrics and projects exist. What is written in this transaction MUST be
+    /// seen by every batch that is opened after its commit, and events that are written at once under one key MUST meet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open_batch(
+        &mut self,
+        tenant_id: TenantId,
+        metrics: &[String],
+        projects: &[ProjectId],
+    ) -> Result<Batch, StoreError>;
+
+    /// Writes each event unless one with its key was received in the last 35 days, and says which, in the order given. Keys in `events`
+    /// are different from each other. MUST be safe against any number of concurrent calls with the same keys, in any order.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the surrounding transaction must then end.
+    fn append_events(
+        &mut self,
+        tenant_id: TenantId,
+        received_at: OffsetDateTime,
+        events: &[MeteredEvent],
+    ) -> Result<Vec<Appended>, StoreError>;
+
+    /// Answers a question from one snapshot, ordered as [`After`] says, at most `limit` rows behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn usage(
+        &mut self,
+        tenant_id: TenantId,
+        query: &UsageQuery,
+        after: Option<&After>,
+        limit: u32,
+    ) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// The tenant's time zone; UTC when the tenant is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError>;
+}
+
+/// What the worker's books need, over all tenants.
+pub trait Ledger: audit::Trail {
+    /// Moves about `at_most` events from behind the watermark into buckets, and the watermark with them. MUST take only events of
+    /// transactions older than every running one, and MUST do nothing when another transaction is moving events.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Unexpected`] when the watermark is ahead of the database, as after a restore from a dump.
+    fn move_events(&mut self, at_most: u32) -> Result<Moved, StoreError>;
+
+    /// Adds days that are not there, and reopens those that are closed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open_days(&mut self, days: &[UsageDay]) -> Result<(), StoreError>;
+
+    /// Days that have ended and are not closed, the oldest first, at most `at_most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn due_days(
+        &mut self,
+        now: OffsetDateTime,
+        at_most: u32,
+    ) -> Result<Vec<(TenantId, Date)>, StoreError>;
+
+    /// Locks a day until the transaction ends. `None` when it is not due, or somebody else holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn hold_day(
+        &mut self,
+        tenant_id: TenantId,
+        day: Date,
+        now: OffsetDateTime,
+    ) -> Result<Option<HeldDay>, StoreError>;
+
+    /// The day's totals per meter, from rollups and from raw events behind the watermark, out of one snapshot.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn reconcile(&mut self, day: &UsageDay) -> Result<Vec<MeterDay>, StoreError>;
+
+    /// Marks a held day closed for the `number`th time, and replaces its daily totals.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn close_day(
+        &mut self,
+        day: &UsageDay,
+        number: u32,
+        drift: &BigDecimal,
+        meters: &[MeterDay],
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+
+    /// Makes partitions up to `months_ahead` from now, and says how many are new.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn ensure_partitions(&mut self, months_ahead: u32) -> Result<u32, StoreError>;
+}

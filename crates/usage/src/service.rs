@@ -1,0 +1,177 @@
+//! The façades that the API and the worker hold.
+
+use std::sync::Arc;
+
+use kernel::{
+    Clock, Denied, FieldError, Page, PageRequest, Principal, Scope, StoreError, UnitOfWork,
+};
+
+use crate::{
+    Item, Ledger, Meter, Store, day,
+    day::Close,
+    ingest::{self, IngestError, Options, Receipt},
+    meter::{self, CreateMeterError, NewMeter},
+    permissions,
+    query::{self, ReadUsageError, Summary, UsageRequest, UsageRow},
+    rollup::{self, Step},
+};
+
+/// Why meters were not listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListMetersError {
+    /// The principal may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The cursor is of another list.
+    #[error(transparent)]
+    Invalid(#[from] FieldError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Usage, for requests of a tenant.
+#[derive(Clone)]
+pub struct Usage {
+    db: Arc<dyn UnitOfWork<dyn Store>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Usage {
+    /// A façade over `db`.
+    #[must_use]
+    pub fn new(db: Arc<dyn UnitOfWork<dyn Store>>, clock: Arc<dyn Clock>) -> Self {
+        Self { db, clock }
+    }
+
+    /// Takes events in. When this returns, what it says was accepted is committed. Needs `usage.write`.
+    ///
+    /// # Errors
+    /// See [`IngestError`].
+    pub async fn ingest(
+        &self,
+        by: &Principal,
+        items: Vec<Item>,
+        options: Options,
+    ) -> Result<Receipt, IngestError> {
+        let principal = by.clone();
+        let work = move |store: &mut (dyn Store + 'static)| {
+            ingest::ingest(store, items, options, &principal)
+        };
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// A page of usage. Needs `usage.read`.
+    ///
+    /// # Errors
+    /// See [`ReadUsageError`].
+    pub async fn usage(
+        &self,
+        by: &Principal,
+        request: UsageRequest,
+        page: PageRequest,
+    ) -> Result<Page<UsageRow>, ReadUsageError> {
+        let (principal, now) = (by.clone(), self.clock.now());
+        let work = move |store: &mut (dyn Store + 'static)| {
+            query::usage(store, &request, &page, &principal, now)
+        };
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// Totals of the last `days` days. Needs `usage.read`.
+    ///
+    /// # Errors
+    /// See [`ReadUsageError`].
+    pub async fn summary(&self, by: &Principal, days: i64) -> Result<Summary, ReadUsageError> {
+        let (principal, now) = (by.clone(), self.clock.now());
+        let work =
+            move |store: &mut (dyn Store + 'static)| query::summary(store, days, &principal, now);
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// A page of the tenant's meters, by key. Needs `meter.read`.
+    ///
+    /// # Errors
+    /// See [`ListMetersError`].
+    pub async fn meters(
+        &self,
+        by: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<Meter>, ListMetersError> {
+        let tenant_id = by.may(&permissions::METER_READ)?;
+        let (limit, after) = (page.limit, page.key::<String>()?);
+        let work = move |store: &mut (dyn Store + 'static)| {
+            store.meters(tenant_id, &page, after.as_deref())
+        };
+        let rows = self.db.run(Scope::of(by), work).await?;
+        Ok(Page::from_rows(rows, limit, |meter| meter.key.clone()))
+    }
+
+    /// Makes a meter. Needs `meter.write`.
+    ///
+    /// # Errors
+    /// See [`CreateMeterError`].
+    pub async fn create_meter(
+        &self,
+        by: &Principal,
+        new: NewMeter,
+    ) -> Result<Meter, CreateMeterError> {
+        let (principal, now) = (by.clone(), self.clock.now());
+        let work =
+            move |store: &mut (dyn Store + 'static)| meter::create(store, new, &principal, now);
+        self.db.run(Scope::of(by), work).await
+    }
+}
+
+/// Usage, for the worker: the books of all tenants.
+#[derive(Clone)]
+pub struct Books {
+    db: Arc<dyn UnitOfWork<dyn Ledger>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Books {
+    /// A façade over `db`, whose role sees the usage of all tenants.
+    #[must_use]
+    pub fn new(db: Arc<dyn UnitOfWork<dyn Ledger>>, clock: Arc<dyn Clock>) -> Self {
+        Self { db, clock }
+    }
+
+    /// Moves one step of events into buckets, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has moved then.
+    pub async fn roll(&self, at_most: u32) -> Result<Step, StoreError> {
+        let work = move |store: &mut (dyn Ledger + 'static)| rollup::roll(store, at_most);
+        self.db.run(Scope::global(), work).await
+    }
+
+    /// Closes up to `at_most` days that are due, each in its own transaction, and says how many closed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; days that closed before stay closed.
+    pub async fn close_due_days(&self, at_most: u32) -> Result<u32, StoreError> {
+        let now = self.clock.now();
+        let due = move |store: &mut (dyn Ledger + 'static)| store.due_days(now, at_most);
+        let mut closed = 0;
+        for (tenant_id, date) in self.db.run(Scope::global(), due).await? {
+            let work =
+                move |store: &mut (dyn Ledger + 'static)| day::close(store, tenant_id, date, now);
+            let outcome: Close = self
+                .db
+                .run::<_, StoreError>(Scope::tenant(tenant_id), work)
+                .await?;
+            closed += u32::from(matches!(outcome, Close::Closed { .. }));
+        }
+        Ok(closed)
+    }
+
+    /// Makes the partitions of the months to come, and says how many are new.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ensure_partitions(&self, months_ahead: u32) -> Result<u32, StoreError> {
+        let work = move |store: &mut (dyn Ledger + 'static)| store.ensure_partitions(months_ahead);
+        self.db.run(Scope::global(), work).await
+    }
+}
