@@ -50,6 +50,8 @@ pub struct AccessQuery {
     pub tenant_id: Option<TenantId>,
     /// The organisation that the token names.
     pub org: Option<OrgClaim>,
+    /// The instant at which the session must be live.
+    pub now: OffsetDateTime,
 }
 
 /// A user in a tenant.

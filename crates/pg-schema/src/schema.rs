@@ -1,6 +1,30 @@
 //! The tables, written by `just schema` from a migrated database. Do not edit.
 
 diesel::table! {
+    api_keys (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        key_id -> Text,
+        mode -> Text,
+        scopes -> Array<Text>,
+        hash_kind -> Text,
+        hash -> Bytea,
+        pepper_version -> Nullable<Int2>,
+        project_id -> Nullable<Uuid>,
+        environment_id -> Nullable<Uuid>,
+        created_by -> Nullable<Uuid>,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        revoked_reason -> Nullable<Text>,
+        overlap_until -> Nullable<Timestamptz>,
+        rotated_from -> Nullable<Uuid>,
+        last_used_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     audit_events (tenant_id, id, created_at) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -135,6 +159,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        family_digest -> Bytea,
+        turn_digest -> Bytea,
+        created_at -> Timestamptz,
+        refreshed_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+        revoked_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     superseded_invitation_tokens (tenant_id, token_hash) {
         tenant_id -> Uuid,
         token_hash -> Bytea,
@@ -186,6 +224,23 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    user_credentials (user_id) {
+        user_id -> Uuid,
+        password_hash -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    user_identities (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        user_id -> Uuid,
+        created_at -> Timestamptz,
     }
 }
 
