@@ -181,7 +181,7 @@ impl Identity {
             missing(
                 "identity.api_key_pepper",
                 "PLINTH__IDENTITY__API_KEY_PEPPER",
-                "API keys are stored under it",
+                "API keys are stored and invitations are signed under it",
             )
         })?;
         let mut peppers = vec![(self.api_key_pepper_version, current)];

@@ -85,12 +85,12 @@ impl Config {
                 self.identity.peppers().map(drop),
                 self.identity.local.key().map(drop),
             ],
-            Service::Worker => {
-                vec![
-                    self.database.worker_url().map(drop),
-                    self.mail.transport().map(drop),
-                ]
-            }
+            Service::Worker => vec![
+                self.database.worker_url().map(drop),
+                self.identity.peppers().map(drop),
+                self.mail.transport().map(drop),
+            ],
+
             Service::Migrate => vec![self.database.owner_url().map(drop)],
         };
         let mut missing = Vec::new();

@@ -110,9 +110,11 @@ fn everything_that_a_service_lacks_is_said_at_once() {
         .unwrap_err()
         .to_string();
     assert!(said.contains("OWNER_DATABASE_URL"), "{said}");
+    let pepper = "p".repeat(32);
     let enough = [
         ("DATABASE_URL", "postgres://x"),
         ("PLINTH__MAIL__FILE", "/tmp"),
+        ("PLINTH__IDENTITY__API_KEY_PEPPER", &pepper),
     ];
     load(&enough).unwrap().require(Service::Worker).unwrap();
 }
