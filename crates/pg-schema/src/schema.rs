@@ -119,6 +119,44 @@ diesel::table! {
 }
 
 diesel::table! {
+    invoice_lines (tenant_id, invoice_id, position) {
+        tenant_id -> Uuid,
+        invoice_id -> Uuid,
+        position -> Int4,
+        description -> Text,
+        metric -> Nullable<Text>,
+        plan_code -> Text,
+        plan_version -> Int4,
+        starts_at -> Timestamptz,
+        ends_at -> Timestamptz,
+        quantity -> Numeric,
+        unit_price -> Numeric,
+        tiers -> Jsonb,
+        amount -> Int8,
+        watermark -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    invoices (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        subscription_id -> Uuid,
+        number -> Nullable<Text>,
+        status -> Text,
+        currency -> Text,
+        period_start -> Timestamptz,
+        period_end -> Timestamptz,
+        subtotal -> Int8,
+        discount_total -> Int8,
+        tax_total -> Int8,
+        total -> Int8,
+        watermark -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     membership_roles (tenant_id, user_id, role_key) {
         tenant_id -> Uuid,
         user_id -> Uuid,
@@ -145,6 +183,62 @@ diesel::table! {
 }
 
 diesel::table! {
+    plan_aliases (alias) {
+        alias -> Text,
+        plan_code -> Text,
+    }
+}
+
+diesel::table! {
+    plan_entitlements (plan_code, plan_version, key) {
+        plan_code -> Text,
+        plan_version -> Int4,
+        key -> Text,
+        kind -> Text,
+        maximum -> Nullable<Int8>,
+        metric -> Nullable<Text>,
+        value -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    plan_versions (plan_code, version) {
+        plan_code -> Text,
+        version -> Int4,
+        catalogue -> Text,
+        name -> Text,
+        amount -> Int8,
+        currency -> Text,
+        interval -> Text,
+        published_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    plans (code) {
+        code -> Text,
+        current_version -> Nullable<Int4>,
+        position -> Int4,
+    }
+}
+
+diesel::table! {
+    prices (plan_code, plan_version, metric) {
+        plan_code -> Text,
+        plan_version -> Int4,
+        metric -> Text,
+        model -> Text,
+        unit_amount -> Nullable<Numeric>,
+        package_size -> Nullable<Numeric>,
+        tiers -> Nullable<Jsonb>,
+        free_units -> Numeric,
+        minimum_amount -> Nullable<Int8>,
+        maximum_amount -> Nullable<Int8>,
+        position -> Int4,
+    }
+}
+
+diesel::table! {
     projects (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -155,6 +249,29 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    quota_reservations (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        key -> Text,
+        quantity -> Int8,
+        status -> Text,
+        settled_quantity -> Nullable<Int8>,
+        expires_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    resources (tenant_id, kind, external_id) {
+        tenant_id -> Uuid,
+        kind -> Text,
+        external_id -> Text,
+        created_at -> Timestamptz,
     }
 }
 
@@ -173,6 +290,36 @@ diesel::table! {
 }
 
 diesel::table! {
+    subscription_changes (tenant_id, subscription_id, effective_at) {
+        tenant_id -> Uuid,
+        subscription_id -> Uuid,
+        effective_at -> Timestamptz,
+        plan_code -> Text,
+        plan_version -> Int4,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    subscriptions (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        status -> Text,
+        plan_code -> Text,
+        plan_version -> Int4,
+        pending_plan_code -> Nullable<Text>,
+        pending_plan_version -> Nullable<Int4>,
+        pending_at -> Nullable<Timestamptz>,
+        anchor_at -> Timestamptz,
+        timezone -> Text,
+        interval -> Text,
+        cancel_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     superseded_invitation_tokens (tenant_id, token_hash) {
         tenant_id -> Uuid,
         token_hash -> Bytea,
@@ -187,6 +334,20 @@ diesel::table! {
         name -> Text,
         scope -> Text,
         permissions -> Array<Text>,
+    }
+}
+
+diesel::table! {
+    tenant_entitlement_overrides (tenant_id, key) {
+        tenant_id -> Uuid,
+        key -> Text,
+        kind -> Text,
+        maximum -> Nullable<Int8>,
+        metric -> Nullable<Text>,
+        value -> Nullable<Jsonb>,
+        reason -> Nullable<Text>,
+        expires_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
     }
 }
 
