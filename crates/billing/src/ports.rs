@@ -102,7 +102,7 @@ pub trait Counts {
     ) -> Result<Granted, StoreError>;
 
     /// How many things a limit counts now. `max_members` counts active members and pending invitations that have not expired,
-    /// `max_projects` counts projects but the default one, `max_<kind>` counts registered resources; anything else counts nothing.
+    /// `max_projects` counts projects that are neither archived nor the default one, `max_<kind>` counts registered resources; anything else counts nothing.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -2,7 +2,7 @@
 
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use kernel::{Money, Quantity, money::Overflow};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Price, PriceModel, price, price::Tier};
 
@@ -10,7 +10,7 @@ use crate::{Price, PriceModel, price, price::Tier};
 const AVERAGE_SCALE: i64 = 12;
 
 /// How much of one step was used, and what it came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierUse {
     /// Where the step starts, exclusive.
     #[serde(serialize_with = "price::plain")]

@@ -67,19 +67,14 @@ impl Billing {
             .await
     }
 
-    /// See [`plan_change::change`]. `scope` is the principal's, with the command to mark when there is one.
+    /// See [`plan_change::change`].
     ///
     /// # Errors
     /// See [`ChangePlanError`].
-    pub async fn change(
-        &self,
-        scope: Scope,
-        by: &Principal,
-        order: Order,
-    ) -> Result<Outlook, ChangePlanError> {
+    pub async fn change(&self, by: &Principal, order: Order) -> Result<Outlook, ChangePlanError> {
         let (by, now) = (by.clone(), self.clock.now());
         self.db
-            .run(scope, move |store| {
+            .run(Scope::of(&by), move |store| {
                 plan_change::change(store, &order, &by, now)
             })
             .await
@@ -177,15 +172,10 @@ impl Billing {
     ///
     /// # Errors
     /// See [`ReserveError`].
-    pub async fn reserve(
-        &self,
-        scope: Scope,
-        by: &Principal,
-        wish: Wish,
-    ) -> Result<Reservation, ReserveError> {
+    pub async fn reserve(&self, by: &Principal, wish: Wish) -> Result<Reservation, ReserveError> {
         let (by, now) = (by.clone(), self.clock.now());
         self.db
-            .run(scope, move |store| {
+            .run(Scope::of(&by), move |store| {
                 reservation::reserve(store, wish, &by, now)
             })
             .await
@@ -197,14 +187,13 @@ impl Billing {
     /// See [`FinishError`].
     pub async fn settle(
         &self,
-        scope: Scope,
         by: &Principal,
         id: ReservationId,
         quantity: i64,
     ) -> Result<Reservation, FinishError> {
         let (by, now) = (by.clone(), self.clock.now());
         self.db
-            .run(scope, move |store| {
+            .run(Scope::of(&by), move |store| {
                 reservation::settle(store, id, quantity, &by, now)
             })
             .await
@@ -216,13 +205,12 @@ impl Billing {
     /// See [`FinishError`].
     pub async fn release(
         &self,
-        scope: Scope,
         by: &Principal,
         id: ReservationId,
     ) -> Result<Reservation, FinishError> {
         let (by, now) = (by.clone(), self.clock.now());
         self.db
-            .run(scope, move |store| {
+            .run(Scope::of(&by), move |store| {
                 reservation::release(store, id, &by, now)
             })
             .await
