@@ -1,0 +1,56 @@
+# What there is to type. `just` alone lists it.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Run everything on a private PostgreSQL, until Ctrl-C
+dev:
+    cargo dev
+
+# Play a customer's story and check every step of it
+demo:
+    cargo demo
+
+# Run the tests, all of them or those of the given arguments
+test *arguments='--workspace':
+    cargo test {{ arguments }}
+
+# Format, lint and test
+check: fmt lint test
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Lint everything, warnings as errors
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Build the documentation of every crate
+doc:
+    RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+
+# Licences, advisories and banned crates (needs cargo-deny)
+deny:
+    cargo deny check
+
+# Change the schema of DATABASE_URL: up, down, status, create <domain> <what>, …
+migrate *arguments='status':
+    cargo migrate {{ arguments }}
+
+# Write schema.rs from the migrations
+schema:
+    UPDATE_SCHEMA=1 cargo test --package plinth-pg --test it schema
+
+# Write the OpenAPI document from the routes
+openapi:
+    UPDATE_OPENAPI=1 cargo test --package plinth-rest --test it openapi
+
+# Run the benchmarks
+bench:
+    cargo bench --workspace
+
+# Everything that must hold before a change is taken
+ci:
+    .ci/run
