@@ -36,6 +36,27 @@ pub trait Upkeep {
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError>;
 
+    /// Whether the tenant in scope is on trial and its trial ended before `now`. Asked under the tenant's lock: what was true when the
+    /// list was made may have changed since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn trial_has_ended(
+        &mut self,
+        tenant_id: TenantId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Whether the tenant in scope has been frozen since before `since`. Asked under the tenant's lock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn is_long_frozen(
+        &mut self,
+        tenant_id: TenantId,
+        since: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
     /// Deletes idempotency keys made before `before`. Answers how many.
     ///
     /// # Errors
@@ -73,3 +94,8 @@ pub trait Upkeep {
     /// [`StoreError`].
     fn ensure_audit_partitions(&mut self) -> Result<u32, StoreError>;
 }
+
+/// What the life of tenants needs: the look-ups, and the tenants themselves.
+pub trait LifecycleStore: tenancy::Store + Upkeep {}
+
+impl<S: tenancy::Store + Upkeep> LifecycleStore for S {}

@@ -36,6 +36,8 @@ pub type Work<S> = Box<dyn FnOnce(&mut S) -> Verdict + Send>;
 pub struct CommandRef {
     /// The row that reserves the key.
     pub id: Uuid,
+    /// Whose row it is: the principal, or a name made of the key for those who have not signed in.
+    pub principal_id: Uuid,
 }
 
 /// On whose behalf a transaction runs. The store makes these settings of the transaction, and row-level security reads them.

@@ -108,7 +108,6 @@ diesel::table! {
         email -> Text,
         role_key -> Text,
         status -> Text,
-        token_hash -> Bytea,
         invited_by -> Nullable<Uuid>,
         sends -> Int4,
         expires_at -> Timestamptz,
@@ -157,6 +156,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    jobs (id) {
+        id -> Uuid,
+        tenant_id -> Nullable<Uuid>,
+        kind -> Text,
+        queue -> Text,
+        priority -> Int2,
+        state -> Text,
+        run_at -> Timestamptz,
+        attempt -> Int2,
+        max_attempts -> Int2,
+        lease_until -> Nullable<Timestamptz>,
+        lease_no -> Int8,
+        payload -> Jsonb,
+        dedupe_key -> Nullable<Text>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     membership_roles (tenant_id, user_id, role_key) {
         tenant_id -> Uuid,
         user_id -> Uuid,
@@ -172,6 +192,33 @@ diesel::table! {
         invited_by -> Nullable<Uuid>,
         joined_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    meters (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        key -> Text,
+        name -> Text,
+        aggregation -> Text,
+        unit -> Text,
+        dimensions -> Array<Text>,
+        value_field -> Nullable<Text>,
+        allows_negative -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    outbox (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        topic -> Text,
+        key -> Nullable<Text>,
+        payload -> Jsonb,
+        occurred_at -> Timestamptz,
+        relayed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -276,6 +323,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    schedules (name) {
+        name -> Text,
+        kind -> Text,
+        runs -> Text,
+        cron -> Nullable<Text>,
+        every_ms -> Nullable<Int8>,
+        zone -> Text,
+        enabled -> Bool,
+        next_at -> Timestamptz,
+        last_run_at -> Nullable<Timestamptz>,
+        last_error -> Nullable<Text>,
+        lease_until -> Nullable<Timestamptz>,
+        lease_no -> Int8,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -286,6 +350,18 @@ diesel::table! {
         expires_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
         revoked_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    standard_meters (id) {
+        id -> Uuid,
+        key -> Text,
+        name -> Text,
+        aggregation -> Text,
+        unit -> Text,
+        dimensions -> Array<Text>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -316,15 +392,6 @@ diesel::table! {
         cancel_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
-    superseded_invitation_tokens (tenant_id, token_hash) {
-        tenant_id -> Uuid,
-        token_hash -> Bytea,
-        invitation_id -> Uuid,
-        superseded_at -> Timestamptz,
     }
 }
 
@@ -385,6 +452,80 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    usage_daily (tenant_id, meter_id, day) {
+        tenant_id -> Uuid,
+        meter_id -> Uuid,
+        day -> Date,
+        quantity -> Numeric,
+        sum -> Numeric,
+        count -> Int8,
+        min -> Numeric,
+        max -> Numeric,
+    }
+}
+
+diesel::table! {
+    usage_days (tenant_id, day) {
+        tenant_id -> Uuid,
+        day -> Date,
+        timezone -> Text,
+        starts_at -> Timestamptz,
+        ends_at -> Timestamptz,
+        state -> Text,
+        closes -> Int4,
+        closed_at -> Nullable<Timestamptz>,
+        drift -> Nullable<Numeric>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    usage_events (tenant_id) {
+        tenant_id -> Uuid,
+        meter_id -> Uuid,
+        dedup -> Uuid,
+        payload_hash -> Uuid,
+        occurred_at -> Timestamptz,
+        received_at -> Timestamptz,
+        txid -> Int8,
+        project_id -> Nullable<Uuid>,
+        quantity -> Numeric,
+        event_id -> Text,
+        source -> Text,
+        user_id -> Nullable<Text>,
+        model -> Nullable<Text>,
+        metadata -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model) {
+        tenant_id -> Uuid,
+        meter_id -> Uuid,
+        bucket -> Timestamptz,
+        project_id -> Uuid,
+        user_id -> Text,
+        model -> Text,
+        sum -> Numeric,
+        count -> Int8,
+        min -> Numeric,
+        max -> Numeric,
+        last_value -> Nullable<Numeric>,
+        last_at -> Nullable<Timestamptz>,
+        last_received_at -> Nullable<Timestamptz>,
+        last_dedup -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    usage_watermark (only_row) {
+        only_row -> Bool,
+        txid -> Int8,
+        moved_at -> Timestamptz,
     }
 }
 

@@ -35,7 +35,9 @@ pub struct Pg {
 
 impl std::fmt::Debug for Pg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pg").field("pool", &self.pool.status()).finish_non_exhaustive()
+        f.debug_struct("Pg")
+            .field("pool", &self.pool.status())
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,16 +52,24 @@ impl Pg {
     pub fn connect(settings: &Settings) -> Result<Self, StoreError> {
         // The default method asks `SELECT 1` at each checkout: a round trip for nothing. A connection that died is found out by
         // `BEGIN`, before any work ran, and replaced.
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let recycling_method = RecyclingMethod::CustomFunction(Box::new(|_| Ok(())));
+        let config = ManagerConfig { recycling_method };
         let manager = Manager::from_config(&settings.url, Runtime::Tokio1, config);
-        let timeouts = Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) };
+        let timeouts = Timeouts {
+            wait: Some(WAIT),
+            create: Some(WAIT),
+            recycle: Some(WAIT),
+        };
         let pool = Pool::builder(manager)
             .max_size(settings.max_connections.max(1))
             .runtime(Runtime::Tokio1)
             .timeouts(timeouts)
             .build()
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;
-        Ok(Self { pool, statement_timeout: settings.statement_timeout })
+        Ok(Self {
+            pool,
+            statement_timeout: settings.statement_timeout,
+        })
     }
 
     /// One transaction per command, over the store that `open` makes of a [`PgTx`]; almost always `|tx| tx`.
@@ -103,7 +113,10 @@ impl Pg {
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.with_connection(|conn| {
-            sql_query("select true as answer").execute(conn).map(drop).map_err(store_error)
+            sql_query("select true as answer")
+                .execute(conn)
+                .map(drop)
+                .map_err(store_error)
         })
         .await
     }
@@ -120,7 +133,10 @@ impl Pg {
     }
 
     pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))
+        self.pool
+            .get()
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     async fn with_connection<T: Send + 'static>(

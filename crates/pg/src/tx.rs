@@ -126,7 +126,15 @@ fn begin_statements(scope: &Scope, timeout_ms: u128) -> String {
     let settings = [
         ("tenant_id", scope.tenant_id.map(kernel::TenantId::as_uuid)),
         ("user_id", scope.user_id.map(kernel::UserId::as_uuid)),
-        ("principal_id", scope.principal_id),
+        // The key of somebody who has not signed in has an owner of its own.
+        (
+            "principal_id",
+            scope
+                .command
+                .as_ref()
+                .map(|command| command.principal_id)
+                .or(scope.principal_id),
+        ),
     ];
     for (name, value) in settings {
         if let Some(id) = value {

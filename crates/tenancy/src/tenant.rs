@@ -61,8 +61,10 @@ pub struct Tenant {
 pub struct NewTenant {
     /// Its name.
     pub name: Name,
-    /// Its slug; one is made of the name when nobody asks for one.
+    /// Its slug; one is made of `slug_from` when nobody asks for one.
     pub slug: Option<Slug>,
+    /// What to make a slug of: the name, or something shorter.
+    pub slug_from: String,
     /// Whether it is made for one person at sign-up.
     pub is_personal: bool,
 }
@@ -137,7 +139,7 @@ fn choose_slug(
             Err(CreateTenantError::SlugTaken { slug })
         };
     }
-    let plain = Slug::suggest(new.name.as_str(), None);
+    let plain = Slug::suggest(&new.slug_from, None);
     if store.slug_is_free(&plain, id)? {
         return Ok(plain);
     }
@@ -145,7 +147,7 @@ fn choose_slug(
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    Ok(Slug::suggest(new.name.as_str(), Some(&suffix)))
+    Ok(Slug::suggest(&new.slug_from, Some(&suffix)))
 }
 
 fn taken(error: StoreError, slug: &Slug) -> CreateTenantError {

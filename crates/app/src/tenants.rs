@@ -1,0 +1,72 @@
+//! A person makes another tenant, or joins one.
+
+use kernel::{Denied, Name, Principal, Scope, StoreError, TenantId};
+use tenancy::{
+    Slug, Tenant,
+    invitation::AcceptError,
+    tenant::{CreateTenantError, NewTenant},
+};
+
+use crate::{
+    App,
+    sign_up::{SignUpError, open_tenant},
+};
+
+impl App {
+    /// Makes a tenant with the principal's user as its owner, on the first plan.
+    ///
+    /// # Errors
+    /// See [`SignUpError`].
+    pub async fn create_tenant(
+        &self,
+        by: &Principal,
+        name: Name,
+        slug: Option<Slug>,
+    ) -> Result<Tenant, SignUpError> {
+        let owner = by.user().map_err(CreateTenantError::Denied)?;
+        if by.kind != kernel::PrincipalKind::User {
+            return Err(CreateTenantError::Denied(Denied::NotAUser).into());
+        }
+        let (by, now) = (by.clone(), self.clock.now());
+        let id = TenantId::new(now);
+        let slug_from = name.as_str().to_owned();
+        let new = NewTenant {
+            name,
+            slug,
+            slug_from,
+            is_personal: false,
+        };
+        let scope = Scope {
+            tenant_id: Some(id),
+            ..Scope::of(&by)
+        };
+        self.db
+            .run(scope, move |store| {
+                open_tenant(store, id, new, owner, &by, now)
+            })
+            .await
+    }
+
+    /// The principal's user joins the tenant that an invitation's token is for.
+    ///
+    /// # Errors
+    /// See [`AcceptError`].
+    pub async fn accept_invitation(
+        &self,
+        by: &Principal,
+        token: &str,
+    ) -> Result<Tenant, AcceptError> {
+        let user_id = by.user()?;
+        if by.kind != kernel::PrincipalKind::User {
+            return Err(Denied::NotAUser.into());
+        }
+        let found: Result<_, StoreError> = self
+            .db
+            .run(Scope::user(user_id), move |store| store.user(user_id))
+            .await;
+        let user = found?.ok_or(Denied::NotAUser)?;
+        self.tenancy
+            .accept(by, user.email.as_str().to_owned(), token)
+            .await
+    }
+}
