@@ -190,3 +190,9 @@ impl Drop for Cluster {
         self.stop_server();
     }
 }
+
+/// Stops the server that a killed process left on the folder of a cluster, if one runs there. True when none does afterwards.
+#[must_use]
+pub fn stop_left_over(folder: &Path) -> bool {
+    Postmaster::clear(&folder.join("data"))
+}

@@ -1,1 +1,21 @@
-//! Per-test databases, fixtures and the architecture test.
+//! What tests share: a database of their own each, on a PostgreSQL that starts by itself. And, in its own tests, the direction rules of
+//! the workspace.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`db`] | [`TestDb`]: one fresh, migrated database per test |
+//! | `server` | the throw-away cluster that all test processes of a run share |
+#![expect(clippy::panic, reason = "a test that has no database must stop")]
+
+pub mod db;
+mod server;
+
+pub use db::TestDb;
+
+/// The value, or the end of the test with what was being done and why it failed.
+pub(crate) fn must<T, E: std::fmt::Display>(doing: &str, result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{doing}: {error}"),
+    }
+}

@@ -1,0 +1,9 @@
+//! The direction rules of the workspace, and that test databases are what tests take them for.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must stop"
+)]
+
+mod architecture;
+mod db;
