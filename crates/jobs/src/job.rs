@@ -47,6 +47,11 @@ pub trait Job: Send + Sync {
     /// Its name in the queue: snake case, stable, unique.
     fn kind(&self) -> &'static str;
 
+    /// How long one run may take before it counts as [`JobError::Retry`].
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(15 * 60)
+    }
+
     /// Does the work. A panic counts as [`JobError::Retry`].
     fn run(&self, context: JobContext, payload: Value) -> BoxFuture<'_, Result<(), JobError>>;
 }
@@ -74,7 +79,13 @@ impl JobContext {
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { tenant_id, lease, attempt, clock, stopping }
+        Self {
+            tenant_id,
+            lease,
+            attempt,
+            clock,
+            stopping,
+        }
     }
 
     /// A run outside of any worker, for callers that want the work done now.
@@ -108,7 +119,8 @@ impl JobContext {
     /// # Errors
     /// [`JobError::Fatal`] when it was queued without one.
     pub fn tenant(&self) -> Result<TenantId, JobError> {
-        self.tenant_id.ok_or_else(|| JobError::fatal("the job was queued without a tenant"))
+        self.tenant_id
+            .ok_or_else(|| JobError::fatal("the job was queued without a tenant"))
     }
 }
 
@@ -121,8 +133,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// that failed together do not come back together.
 #[must_use]
 pub fn pause_after(attempt: i16, random: u8) -> Duration {
-    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(16);
-    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let doublings = u32::try_from(attempt.saturating_sub(1))
+        .unwrap_or(0)
+        .min(16);
+    let pause = FIRST_PAUSE
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_PAUSE);
     pause + pause / 4 * u32::from(random) / 255
 }
 

@@ -63,7 +63,13 @@ impl Registry {
 
     fn scheduled(mut self, timing: Timing, runs: Runs, job: impl Job + 'static) -> Self {
         let kind = job.kind();
-        self.schedules.push(NewSchedule { name: kind, kind, timing, zone: "UTC", runs });
+        self.schedules.push(NewSchedule {
+            name: kind,
+            kind,
+            timing,
+            zone: "UTC",
+            runs,
+        });
         self.job(job)
     }
 
