@@ -220,7 +220,7 @@ pub fn usage(
             && !request.metrics.is_empty()
             && !request.group_by.any(),
     };
-    let after: Option<After> = page.key()?;
+    let after = checked(page.key()?)?;
     let rows = store.usage(tenant_id, &query, after.as_ref(), page.limit + 1)?;
     let page = Page::from_rows(rows, page.limit, UsageRow::key);
     Ok(page.map(|row| UsageRow {
@@ -280,6 +280,24 @@ pub fn summary(
         .collect();
     days.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     Ok(Summary { from, to, days })
+}
+
+/// A cursor comes from outside: its parts must at least be what a store can compare with.
+fn checked(after: Option<After>) -> Result<Option<After>, FieldError> {
+    let sound = |(metric, at, _, user, model): &After| {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(*at) * 1000).is_ok()
+            && [metric, user, model]
+                .iter()
+                .all(|text| !text.contains('\0'))
+    };
+    if after.as_ref().is_none_or(sound) {
+        return Ok(after);
+    }
+    Err(FieldError::new(
+        "cursor",
+        "invalid_cursor",
+        "must be a next_cursor that this list gave",
+    ))
 }
 
 fn to_micros(at: OffsetDateTime) -> OffsetDateTime {

@@ -100,6 +100,14 @@ impl Usage {
     ) -> Result<Page<Meter>, ListMetersError> {
         let tenant_id = by.may(&permissions::METER_READ)?;
         let (limit, after) = (page.limit, page.key::<String>()?);
+        if after.as_deref().is_some_and(|key| !meter::is_key(key)) {
+            return Err(FieldError::new(
+                "cursor",
+                "invalid_cursor",
+                "must be a next_cursor that this list gave",
+            )
+            .into());
+        }
         let work = move |store: &mut (dyn Store + 'static)| {
             store.meters(tenant_id, &page, after.as_deref())
         };

@@ -1,1 +1,173 @@
 //! `usage` on PostgreSQL.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `meters` | meters of tenants, and those from the start |
+//! | `events` | batches of events, each let in once |
+//! | `read` | rollups and what is not rolled up yet, out of one snapshot |
+//! | `rollup` | moving events into buckets behind the watermark |
+//! | `days` | the daily close |
+//! | `totals` | what billing asks for |
+
+mod days;
+mod events;
+mod meters;
+mod read;
+mod rollup;
+mod totals;
+
+pub(crate) use totals::{current_watermark, metered_total};
+
+use bigdecimal::BigDecimal;
+use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types};
+use kernel::{PageRequest, ProjectId, StoreError, TenantId, Zone};
+use time::{Date, OffsetDateTime};
+use usage::{
+    Ledger, Meter, Store,
+    day::{HeldDay, MeterDay, UsageDay},
+    ingest::{Appended, Batch, MeteredEvent},
+    query::{After, UsageQuery, UsageRow},
+    rollup::Moved,
+};
+
+use crate::{
+    PgTx,
+    error::{store_error, unreadable},
+};
+
+impl Store for PgTx {
+    fn meters(
+        &mut self,
+        tenant_id: TenantId,
+        page: &PageRequest,
+        after: Option<&str>,
+    ) -> Result<Vec<Meter>, StoreError> {
+        meters::page(self.conn(), tenant_id, page, after)
+    }
+
+    fn all_meters(&mut self, tenant_id: TenantId) -> Result<Vec<Meter>, StoreError> {
+        meters::all(self.conn(), tenant_id)
+    }
+
+    fn meters_by_key(
+        &mut self,
+        tenant_id: TenantId,
+        keys: &[String],
+    ) -> Result<Vec<Meter>, StoreError> {
+        meters::by_key(self.conn(), tenant_id, keys)
+    }
+
+    fn insert_meter(&mut self, tenant_id: TenantId, meter: &Meter) -> Result<(), StoreError> {
+        meters::insert(self.conn(), tenant_id, meter)
+    }
+
+    fn open_batch(
+        &mut self,
+        tenant_id: TenantId,
+        metrics: &[String],
+        projects: &[ProjectId],
+    ) -> Result<Batch, StoreError> {
+        events::open_batch(self.conn(), tenant_id, metrics, projects)
+    }
+
+    fn append_events(
+        &mut self,
+        tenant_id: TenantId,
+        received_at: OffsetDateTime,
+        events: &[MeteredEvent],
+    ) -> Result<Vec<Appended>, StoreError> {
+        events::append(self.conn(), tenant_id, received_at, events)
+    }
+
+    fn usage(
+        &mut self,
+        tenant_id: TenantId,
+        query: &UsageQuery,
+        after: Option<&After>,
+        limit: u32,
+    ) -> Result<Vec<UsageRow>, StoreError> {
+        let page = read::Page {
+            as_of: None,
+            after,
+            limit,
+        };
+        read::rows(self.conn(), tenant_id, query, &page)
+    }
+
+    fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError> {
+        let row = sql_query("select timezone from tenants where id = $1")
+            .bind::<sql_types::Uuid, _>(tenant_id.as_uuid())
+            .load::<ZoneRow>(self.conn())
+            .map_err(store_error)?
+            .pop();
+        row.map_or_else(
+            || Ok(Zone::utc()),
+            |row| {
+                Zone::parse("timezone", &row.timezone)
+                    .map_err(|_| unreadable("time zone", row.timezone))
+            },
+        )
+    }
+}
+
+impl Ledger for PgTx {
+    fn move_events(&mut self, at_most: u32) -> Result<Moved, StoreError> {
+        rollup::move_events(self.conn(), at_most)
+    }
+
+    fn open_days(&mut self, days: &[UsageDay]) -> Result<(), StoreError> {
+        days::open(self.conn(), days)
+    }
+
+    fn due_days(
+        &mut self,
+        now: OffsetDateTime,
+        at_most: u32,
+    ) -> Result<Vec<(TenantId, Date)>, StoreError> {
+        days::due(self.conn(), now, at_most)
+    }
+
+    fn hold_day(
+        &mut self,
+        tenant_id: TenantId,
+        day: Date,
+        now: OffsetDateTime,
+    ) -> Result<Option<HeldDay>, StoreError> {
+        days::hold(self.conn(), tenant_id, day, now)
+    }
+
+    fn reconcile(&mut self, day: &UsageDay) -> Result<Vec<MeterDay>, StoreError> {
+        days::reconcile(self.conn(), day)
+    }
+
+    fn close_day(
+        &mut self,
+        day: &UsageDay,
+        number: u32,
+        drift: &BigDecimal,
+        meters: &[MeterDay],
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        days::close(self.conn(), day, number, drift, meters, now)
+    }
+
+    fn ensure_partitions(&mut self, months_ahead: u32) -> Result<u32, StoreError> {
+        let row: CountRow = sql_query("select app.ensure_usage_partitions($1)::bigint as count")
+            .bind::<sql_types::Integer, _>(i32::try_from(months_ahead).unwrap_or(i32::MAX))
+            .get_result(self.conn())
+            .map_err(store_error)?;
+        Ok(u32::try_from(row.count).unwrap_or(0))
+    }
+}
+
+#[derive(QueryableByName)]
+struct ZoneRow {
+    #[diesel(sql_type = sql_types::Text)]
+    timezone: String,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = sql_types::BigInt)]
+    count: i64,
+}

@@ -1,0 +1,148 @@
+//! Meters: a tenant's own beside those from the start, as one list.
+
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types as sql};
+use kernel::{Name, PageRequest, StoreError, TenantId};
+use time::OffsetDateTime;
+use usage::{Aggregation, Meter};
+use uuid::Uuid;
+
+use crate::error::{store_error, unreadable};
+
+/// One row a key: where both have it, the tenant's own.
+macro_rules! meters {
+    ($where:literal, $rest:literal) => {
+        concat!(
+            "select distinct on (key) id, key, name, aggregation, unit, dimensions, value_field, \
+             allows_negative, created_at from (
+                 select 0 as rank, id, key collate \"C\" as key, name, aggregation, unit, dimensions, value_field, \
+                     allows_negative, created_at
+                 from meters where tenant_id = $1
+                 union all
+                 select 1, id, key collate \"C\", name, aggregation, unit, dimensions, null, false, created_at
+                 from standard_meters
+             ) m where ",
+            $where,
+            " order by key, rank ",
+            $rest
+        )
+    };
+}
+
+pub(super) fn page(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    page: &PageRequest,
+    after: Option<&str>,
+) -> Result<Vec<Meter>, StoreError> {
+    let rows = sql_query(meters!("key > $2", "limit $3"))
+        .bind::<sql::Uuid, _>(tenant_id.as_uuid())
+        .bind::<sql::Text, _>(after.unwrap_or_default())
+        .bind::<sql::BigInt, _>(i64::from(page.limit) + 1)
+        .load(conn);
+    rows.map_err(store_error).and_then(read)
+}
+
+pub(super) fn all(conn: &mut PgConnection, tenant_id: TenantId) -> Result<Vec<Meter>, StoreError> {
+    let rows = sql_query(meters!("true", ""))
+        .bind::<sql::Uuid, _>(tenant_id.as_uuid())
+        .load(conn);
+    rows.map_err(store_error).and_then(read)
+}
+
+pub(super) fn by_key(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    keys: &[String],
+) -> Result<Vec<Meter>, StoreError> {
+    let rows = sql_query(meters!("key = any ($2)", ""))
+        .bind::<sql::Uuid, _>(tenant_id.as_uuid())
+        .bind::<sql::Array<sql::Text>, _>(keys)
+        .load(conn);
+    rows.map_err(store_error).and_then(read)
+}
+
+pub(super) fn by_id(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    ids: &[Uuid],
+) -> Result<Vec<Meter>, StoreError> {
+    let rows = sql_query(
+        "select id, key, name, aggregation, unit, dimensions, value_field, allows_negative, created_at
+         from meters where tenant_id = $1 and id = any ($2)
+         union all
+         select id, key, name, aggregation, unit, dimensions, null, false, created_at
+         from standard_meters where id = any ($2)",
+    )
+    .bind::<sql::Uuid, _>(tenant_id.as_uuid())
+    .bind::<sql::Array<sql::Uuid>, _>(ids)
+    .load(conn);
+    rows.map_err(store_error).and_then(read)
+}
+
+pub(super) fn insert(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    meter: &Meter,
+) -> Result<(), StoreError> {
+    sql_query(
+        "insert into meters (tenant_id, id, key, name, aggregation, unit, dimensions, value_field, allows_negative, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind::<sql::Uuid, _>(tenant_id.as_uuid())
+    .bind::<sql::Uuid, _>(meter.id.as_uuid())
+    .bind::<sql::Text, _>(&meter.key)
+    .bind::<sql::Text, _>(meter.name.as_str())
+    .bind::<sql::Text, _>(meter.aggregation.as_str())
+    .bind::<sql::Text, _>(&meter.unit)
+    .bind::<sql::Array<sql::Text>, _>(&meter.dimensions)
+    .bind::<sql::Nullable<sql::Text>, _>(&meter.value_field)
+    .bind::<sql::Bool, _>(meter.allows_negative)
+    .bind::<sql::Timestamptz, _>(meter.created_at)
+    .execute(conn)
+    .map(drop)
+    .map_err(store_error)
+}
+
+fn read(rows: Vec<MeterRow>) -> Result<Vec<Meter>, StoreError> {
+    rows.into_iter().map(MeterRow::into_meter).collect()
+}
+
+#[derive(QueryableByName)]
+struct MeterRow {
+    #[diesel(sql_type = sql::Uuid)]
+    id: Uuid,
+    #[diesel(sql_type = sql::Text)]
+    key: String,
+    #[diesel(sql_type = sql::Text)]
+    name: String,
+    #[diesel(sql_type = sql::Text)]
+    aggregation: String,
+    #[diesel(sql_type = sql::Text)]
+    unit: String,
+    #[diesel(sql_type = sql::Array<sql::Text>)]
+    dimensions: Vec<String>,
+    #[diesel(sql_type = sql::Nullable<sql::Text>)]
+    value_field: Option<String>,
+    #[diesel(sql_type = sql::Bool)]
+    allows_negative: bool,
+    #[diesel(sql_type = sql::Timestamptz)]
+    created_at: OffsetDateTime,
+}
+
+impl MeterRow {
+    fn into_meter(self) -> Result<Meter, StoreError> {
+        let aggregation = Aggregation::parse(&self.aggregation)
+            .ok_or_else(|| unreadable("aggregation", &self.aggregation))?;
+        Ok(Meter {
+            id: self.id.into(),
+            key: self.key,
+            name: Name::stored(self.name),
+            aggregation,
+            unit: self.unit,
+            dimensions: self.dimensions,
+            value_field: self.value_field,
+            allows_negative: self.allows_negative,
+            created_at: self.created_at,
+        })
+    }
+}

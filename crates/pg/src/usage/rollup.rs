@@ -1,0 +1,162 @@
+//! Moving events into buckets, behind a watermark that is safe against late commits.
+
+use diesel::{
+    OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types as sql,
+};
+use kernel::{StoreError, TenantId};
+use time::OffsetDateTime;
+use usage::rollup::{Moved, Step};
+use uuid::Uuid;
+
+use crate::error::store_error;
+
+/// Whoever holds the watermark's row moves events; others find nothing to do.
+///
+/// The horizon is the oldest transaction that still runs. Whatever is older is visible to the statements that follow, or never will be.
+const TAKE_WATERMARK: &str = "
+select txid, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next
+from usage_watermark for update skip locked";
+
+/// The first transaction that does not fit into the step. A transaction is never parted, so one that is larger than a step is a step.
+const STEP_END: &str = "
+select txid from usage_events where txid >= $1 and txid < $2 order by txid offset $3 limit 1";
+
+const MOVE: &str = "
+with batch as (
+    select tenant_id, meter_id, date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00+00') as bucket,
+        coalesce(project_id, '00000000-0000-0000-0000-000000000000') as project_id,
+        coalesce(user_id, '') as user_id, coalesce(model, '') as model,
+        quantity, occurred_at, received_at, dedup
+    from usage_events where txid >= $1 and txid < $2
+), fresh as (
+    select tenant_id, meter_id, bucket, project_id, user_id, model,
+        sum(quantity) as sum, count(*) as count, min(quantity) as min, max(quantity) as max
+    from batch group by tenant_id, meter_id, bucket, project_id, user_id, model
+), latest as (
+    select distinct on (b.tenant_id, b.meter_id, b.bucket, b.project_id, b.user_id, b.model) b.*
+    from batch b join meters m on m.tenant_id = b.tenant_id and m.id = b.meter_id and m.aggregation = 'latest'
+    order by b.tenant_id, b.meter_id, b.bucket, b.project_id, b.user_id, b.model,
+        b.occurred_at desc, b.received_at desc, b.dedup desc
+), moved as (
+    insert into usage_rollups as r (tenant_id, meter_id, bucket, project_id, user_id, model, sum, count, min, max,
+        last_value, last_at, last_received_at, last_dedup)
+    select f.tenant_id, f.meter_id, f.bucket, f.project_id, f.user_id, f.model, f.sum, f.count, f.min, f.max,
+        l.quantity, l.occurred_at, l.received_at, l.dedup
+    from fresh f left join latest l using (tenant_id, meter_id, bucket, project_id, user_id, model)
+    order by tenant_id, meter_id, bucket, project_id, user_id, model
+    on conflict (tenant_id, meter_id, bucket, project_id, user_id, model) do update set
+        sum = r.sum + excluded.sum, count = r.count + excluded.count,
+        min = least(r.min, excluded.min), max = greatest(r.max, excluded.max),
+        (last_value, last_at, last_received_at, last_dedup) = (
+            select l.value, l.at, l.received_at, l.dedup
+            from (values (r.last_value, r.last_at, r.last_received_at, r.last_dedup),
+                (excluded.last_value, excluded.last_at, excluded.last_received_at, excluded.last_dedup)
+            ) as l (value, at, received_at, dedup)
+            order by l.at desc nulls last, l.received_at desc, l.dedup desc limit 1)
+), touched as (
+    select tenant_id, bucket, sum(count)::bigint as events from fresh group by tenant_id, bucket
+)
+select t.tenant_id, coalesce(z.timezone, 'UTC') as timezone, t.bucket, t.events
+from touched t left join app.usage_zones(array(select distinct tenant_id from touched)) z using (tenant_id)";
+
+const SET_WATERMARK: &str = "update usage_watermark set txid = $1, moved_at = now()";
+
+pub(super) fn move_events(conn: &mut PgConnection, at_most: u32) -> Result<Moved, StoreError> {
+    let nothing = Moved {
+        step: Step::default(),
+        touched: Vec::new(),
+    };
+    let mark: Option<Mark> = sql_query(TAKE_WATERMARK)
+        .get_result(conn)
+        .optional()
+        .map_err(store_error)?;
+    let Some(mark) = mark else { return Ok(nothing) };
+    if mark.next < mark.txid {
+        return Err(StoreError::Unexpected(format!(
+            "the watermark of usage is at transaction {}, and the database only at {}: after a restore from a dump \
+             run select app.rebase_usage_watermark()",
+            mark.txid, mark.next
+        )));
+    }
+    if mark.horizon <= mark.txid {
+        return Ok(nothing);
+    }
+    let end = step_end(conn, &mark, at_most)?;
+    let touched: Vec<Touched> = sql_query(MOVE)
+        .bind::<sql::BigInt, _>(mark.txid)
+        .bind::<sql::BigInt, _>(end.unwrap_or(mark.horizon))
+        .load(conn)
+        .map_err(store_error)?;
+    // Nothing to move and nothing new to say: an idle deployment writes nothing.
+    if touched.is_empty() && end.is_none() && mark.horizon - mark.txid < IDLE_STRIDE {
+        return Ok(nothing);
+    }
+    sql_query(SET_WATERMARK)
+        .bind::<sql::BigInt, _>(end.unwrap_or(mark.horizon))
+        .execute(conn)
+        .map_err(store_error)?;
+    let events = touched
+        .iter()
+        .map(|row| u64::try_from(row.events).unwrap_or(0))
+        .sum();
+    let touched = touched
+        .into_iter()
+        .map(|row| (TenantId::from(row.tenant_id), row.timezone, row.bucket))
+        .collect();
+    Ok(Moved {
+        step: Step {
+            events,
+            more: end.is_some(),
+        },
+        touched,
+    })
+}
+
+/// Transactions that may pass without an event before the watermark follows.
+const IDLE_STRIDE: i64 = 10_000;
+
+fn step_end(conn: &mut PgConnection, mark: &Mark, at_most: u32) -> Result<Option<i64>, StoreError> {
+    let first_left: Option<Txid> = sql_query(STEP_END)
+        .bind::<sql::BigInt, _>(mark.txid)
+        .bind::<sql::BigInt, _>(mark.horizon)
+        .bind::<sql::BigInt, _>(i64::from(at_most))
+        .get_result(conn)
+        .optional()
+        .map_err(store_error)?;
+    Ok(first_left.map(|row| {
+        if row.txid > mark.txid {
+            row.txid
+        } else {
+            row.txid + 1
+        }
+    }))
+}
+
+#[derive(QueryableByName)]
+struct Mark {
+    #[diesel(sql_type = sql::BigInt)]
+    txid: i64,
+    #[diesel(sql_type = sql::BigInt)]
+    horizon: i64,
+    #[diesel(sql_type = sql::BigInt)]
+    next: i64,
+}
+
+#[derive(QueryableByName)]
+struct Txid {
+    #[diesel(sql_type = sql::BigInt)]
+    txid: i64,
+}
+
+#[derive(QueryableByName)]
+struct Touched {
+    #[diesel(sql_type = sql::Uuid)]
+    tenant_id: Uuid,
+    #[diesel(sql_type = sql::Text)]
+    timezone: String,
+    #[diesel(sql_type = sql::Timestamptz)]
+    bucket: OffsetDateTime,
+    #[diesel(sql_type = sql::BigInt)]
+    events: i64,
+}
