@@ -1,7 +1,7 @@
 //! A cluster that lives as long as its value.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::Child,
     thread,
@@ -108,10 +108,11 @@ impl Cluster {
         let doing = format!("making {}", wanted.display());
         let folder = account.folder(wanted).map_err(io(doing))?;
         if wanted.canonicalize().is_ok_and(|wanted| wanted != folder) {
-            let (wanted, folder) = (wanted.display(), folder.display());
+            let (shown, instead) = (wanted.display(), folder.display());
             say(&format!(
-                "PostgreSQL's user cannot reach {wanted}; its data are in {folder}."
+                "PostgreSQL's user cannot reach {shown}; its data are in {instead}."
             ));
+            forget_earlier_life(wanted, &folder)?;
         }
         let site = Site {
             folder,
@@ -189,6 +190,26 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop_server();
     }
+}
+
+/// Whoever removes the folder they know wants its data gone, wherever those really are: so data without a mark there are removed.
+fn forget_earlier_life(wanted: &Path, stand_in: &Path) -> Result<(), ClusterError> {
+    let mark = wanted.join("stand-in");
+    if !mark.exists() {
+        if !stop_left_over(stand_in) {
+            return Err(ClusterError::LeftBehind(stand_in.to_owned()));
+        }
+        for name in ["data", "superuser.password"] {
+            let path = stand_in.join(name);
+            let _was_there = if path.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+        }
+    }
+    let text = format!("{}\n", stand_in.display());
+    fs::write(&mark, text).map_err(io(format!("writing {}", mark.display())))
 }
 
 /// Stops the server that a killed process left on the folder of a cluster, if one runs there. True when none does afterwards.

@@ -102,6 +102,30 @@ fn a_durable_cluster_asks_for_its_password_and_keeps_its_data_port_and_password(
 }
 
 #[test]
+fn removing_the_folder_that_is_known_removes_data_that_had_to_be_kept_elsewhere() {
+    // Closed to everybody but its owner: a server that root starts cannot get there, anybody else's can.
+    let folder = open_folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let first = start(folder.path(), Durability::Durable);
+    let (url, place) = (first.superuser_url("postgres"), first.folder().to_owned());
+    first.stop();
+    let again = start(folder.path(), Durability::Durable);
+    assert_eq!(
+        again.superuser_url("postgres"),
+        url,
+        "a second start finds the data again"
+    );
+    again.stop();
+    fs::remove_dir_all(folder.path().join("pg")).unwrap();
+    let anew = start(folder.path(), Durability::Durable);
+    assert_eq!(anew.folder(), place);
+    let password = |url: &str| url.split('@').next().unwrap().to_owned();
+    assert_ne!(password(&anew.superuser_url("postgres")), password(&url));
+    anew.stop();
+    fs::remove_dir_all(place).unwrap();
+}
+
+#[test]
 fn a_throw_away_cluster_asks_nobody_and_stops_when_it_is_dropped() {
     let folder = open_folder();
     let cluster = start(folder.path(), Durability::ThrowAway);
