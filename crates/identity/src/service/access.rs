@@ -1,6 +1,8 @@
 //! What the store knows of those who sign in.
 
-use kernel::{Denied, Principal, Scope, StoreError, TenantId, UserId};
+use audit::{Crud, NewEvent, Target};
+use kernel::{Denied, Principal, PrincipalKind, RequestInfo, Scope, StoreError, TenantId, UserId};
+use time::OffsetDateTime;
 
 use super::Identity;
 use crate::{
@@ -63,12 +65,22 @@ impl Identity {
         let Some(user) = found.filter(|user| user::may_link(user, seen.email_verified)) else {
             return Ok(None);
         };
-        let (user_id, identity): (UserId, ExternalIdentity) = (user.id, seen.identity.clone());
-        let now = self.clock.now();
+        let (linked_user, identity, now) = (user.clone(), seen.identity.clone(), self.clock.now());
+        let trail = user.last_tenant_id;
+        let scope = Scope {
+            tenant_id: trail,
+            ..Scope::user(user.id)
+        };
         let linked: Result<(), StoreError> = self
             .db
-            .run(Scope::user(user_id), move |store| {
-                store.link_identity(user_id, &identity, now)
+            .run(scope, move |store| {
+                store.link_identity(linked_user.id, &identity, now)?;
+                match trail {
+                    Some(tenant_id) => {
+                        store.record(linked_event(&linked_user, &identity, tenant_id, now))
+                    }
+                    None => Ok(()),
+                }
             })
             .await;
         match linked {
@@ -104,4 +116,29 @@ pub enum ReadMeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn linked_event(
+    user: &User,
+    identity: &ExternalIdentity,
+    tenant_id: TenantId,
+    now: OffsetDateTime,
+) -> NewEvent {
+    let by = Principal {
+        kind: PrincipalKind::User,
+        id: user.id.as_uuid(),
+        name: user.display_name().to_owned(),
+        user_id: Some(user.id),
+        ..Principal::anonymous(RequestInfo::default())
+    };
+    let target = Target::new("user", user.id, user.display_name());
+    NewEvent::new(
+        tenant_id,
+        "user.identity_linked",
+        Crud::Update,
+        target,
+        &by,
+        now,
+    )
+    .field("issuer", &identity.issuer)
 }

@@ -19,9 +19,9 @@ impl Identity {
         mode: KeyMode,
         new: NewKey,
         by: &Principal,
-        scope: Scope,
     ) -> Result<(ApiKey, KeyText), CreateKeyError> {
-        let (text, by, now) = (KeyText::generate(mode), by.clone(), self.clock.now());
+        let (scope, by, now) = (Scope::of(by), by.clone(), self.clock.now());
+        let text = KeyText::generate(mode);
         let hash = self.peppers.hash(&text);
         self.db
             .run(scope, move |store| {
@@ -66,9 +66,8 @@ impl Identity {
         id: ApiKeyId,
         reason: Option<String>,
         by: &Principal,
-        scope: Scope,
     ) -> Result<ApiKey, RevokeKeyError> {
-        let (by, now) = (by.clone(), self.clock.now());
+        let (scope, by, now) = (Scope::of(by), by.clone(), self.clock.now());
         self.db
             .run(scope, move |store| {
                 api_key::revoke(store, id, reason, &by, now)
@@ -85,9 +84,9 @@ impl Identity {
         id: ApiKeyId,
         overlap_seconds: i64,
         by: &Principal,
-        scope: Scope,
     ) -> Result<(ApiKey, KeyText), RotateKeyError> {
-        let (peppers, by, now) = (self.peppers.clone(), by.clone(), self.clock.now());
+        let (scope, by, now) = (Scope::of(by), by.clone(), self.clock.now());
+        let peppers = self.peppers.clone();
         self.db
             .run(scope, move |store| {
                 let text = |old: &ApiKey| {

@@ -1,8 +1,6 @@
 //! The built-in log-in.
 
-use kernel::{
-    Principal, PrincipalKind, RequestInfo, Scope, SessionId, StoreError, TenantId, UserId,
-};
+use kernel::{Principal, PrincipalKind, RequestInfo, Scope, SessionId, StoreError, TenantId};
 use secrecy::SecretString;
 use time::Duration;
 
@@ -127,7 +125,7 @@ impl Identity {
         );
         let opened: Result<_, StoreError> = self
             .db
-            .run(scope(user.id, trail), move |store| {
+            .run(scope(&by, trail), move |store| {
                 let (session, token) = session::open(store, &user, now)?;
                 if let Some(tenant_id) = trail {
                     let event =
@@ -162,9 +160,14 @@ impl Identity {
             .await;
         let (session, trail) = found?.ok_or(RefreshError::Invalid)?;
         let now = self.clock.now();
+        let scope = Scope {
+            tenant_id: trail,
+            command: request.command.clone(),
+            ..Scope::user(session.user_id)
+        };
         let turned: Result<_, StoreError> = self
             .db
-            .run(scope(session.user_id, trail), move |store| {
+            .run(scope, move |store| {
                 let Some(user) = store.user(session.user_id)? else {
                     return Ok(None);
                 };
@@ -199,9 +202,14 @@ impl Identity {
             .await;
         let (session, trail) = found?.ok_or(RefreshError::Invalid)?;
         let now = self.clock.now();
+        let scope = Scope {
+            tenant_id: trail,
+            command: request.command.clone(),
+            ..Scope::user(session.user_id)
+        };
         let closed: Result<_, StoreError> = self
             .db
-            .run(scope(session.user_id, trail), move |store| {
+            .run(scope, move |store| {
                 let Some(user) = store.user(session.user_id)? else {
                     return Ok(false);
                 };
@@ -217,12 +225,10 @@ impl Identity {
 }
 
 /// The user, and the tenant whose trail tells of it.
-fn scope(user_id: UserId, trail: Option<TenantId>) -> Scope {
+fn scope(by: &Principal, trail: Option<TenantId>) -> Scope {
     Scope {
         tenant_id: trail,
-        user_id: Some(user_id),
-        principal_id: Some(user_id.as_uuid()),
-        command: None,
+        ..Scope::of(by)
     }
 }
 
