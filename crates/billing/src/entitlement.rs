@@ -218,10 +218,10 @@ pub fn used(
         (Kind::Limit, _) => store.gauge_used(tenant_id, &grant.key)?,
         (Kind::Quota, None) => store.settled(tenant_id, &grant.key, month)?,
         (Kind::Quota, Some(metric)) => {
-            let metered = store.metered(tenant_id, metric, month)?;
+            let watermark = store.watermark()?;
+            let metered = store.metered(tenant_id, metric, month, &watermark)?;
             // Half a task used up is a task used up.
             let whole = metered
-                .quantity
                 .as_decimal()
                 .with_scale_round(0, RoundingMode::Ceiling);
             whole.to_i64().unwrap_or(i64::MAX).max(0)

@@ -14,8 +14,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::{
-    Metered, Period, Plan, PlanChange, PlanRef, Price, Store, Subscription, TierUse, Totals,
-    permissions, price, proration, rating, subscription,
+    Current, Period, Plan, PlanChange, PlanRef, Price, Store, TierUse, Totals, permissions, price,
+    proration, rating, subscription,
 };
 
 /// Digits behind the point of the share of a period that a line shows.
@@ -256,17 +256,17 @@ pub fn upcoming(
     let tenant_id = by.may(&permissions::BILLING_READ)?;
     let current =
         subscription::current(store, tenant_id, now)?.ok_or(ReadInvoiceError::NotFound)?;
-    let bill = bill(store, tenant_id, &current.subscription, current.period, now)?;
+    let bill = bill(store, tenant_id, &current, now)?;
     Ok(draft(&bill)?)
 }
 
 fn bill(
     store: &mut dyn Store,
     tenant_id: TenantId,
-    subscription: &Subscription,
-    period: Period,
+    current: &Current,
     now: OffsetDateTime,
 ) -> Result<Bill, StoreError> {
+    let (subscription, period) = (&current.subscription, current.period);
     let mut changes: Vec<PlanChange> = store.plan_changes(subscription)?;
     changes.extend(
         subscription
@@ -284,14 +284,11 @@ fn bill(
     for stretch in proration::stretches(&changes, period) {
         let plan = store.plan(&stretch.plan)?;
         for price in &plan.prices {
-            let Metered {
-                quantity,
-                watermark,
-            } = store.metered(tenant_id, &price.metric, stretch.part)?;
+            let quantity =
+                store.metered(tenant_id, &price.metric, stretch.part, &bill.watermark)?;
             let key = (stretch.plan.clone(), price.metric.clone());
             let so_far = bill.usage.entry(key).or_insert_with(Quantity::zero);
             *so_far = (so_far.as_decimal() + quantity.as_decimal()).into();
-            bill.watermark = watermark;
         }
         bill.stretches.push((plan, stretch.part));
     }

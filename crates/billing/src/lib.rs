@@ -43,9 +43,7 @@ pub use invoice::{Bill, Invoice};
 pub use period::{Grid, Interval, Period};
 pub use plan::{Plan, PlanRef};
 pub use plan_change::{Order, Outlook, When};
-pub use ports::{
-    Catalogue, Counts, Invoices, Metered, Reservations, Resources, Store, Subscriptions,
-};
+pub use ports::{Catalogue, Counts, Invoices, Reservations, Resources, Store, Subscriptions};
 pub use price::{Price, PriceModel, Tier};
 pub use proration::{Proration, Stretch};
 pub use rating::{Charge, TierUse};

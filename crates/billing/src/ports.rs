@@ -79,15 +79,6 @@ pub trait Subscriptions {
     ) -> Result<(), StoreError>;
 }
 
-/// A metered quantity, and how far the meter had read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metered {
-    /// The quantity.
-    pub quantity: Quantity,
-    /// Usage up to here is in it. Opaque; the same watermark and period give the same quantity.
-    pub watermark: String,
-}
-
 /// What a tenant may have, and what it uses.
 pub trait Counts {
     /// What the plan in force at `at` and the tenant's overrides grant: all of it, or what they say about one key.
@@ -108,7 +99,14 @@ pub trait Counts {
     /// [`StoreError`].
     fn gauge_used(&mut self, tenant_id: TenantId, key: &str) -> Result<i64, StoreError>;
 
-    /// What the meter of a metric counted in a period.
+    /// How far usage can be read now: an opaque mark that everything committed by now is behind, and nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn watermark(&mut self) -> Result<String, StoreError>;
+
+    /// What the meter of a metric counted in a period, up to a watermark; nought for a metric that is not there. The same arguments MUST
+    /// always give the same quantity.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -117,13 +115,8 @@ pub trait Counts {
         tenant_id: TenantId,
         metric: &str,
         period: Period,
-    ) -> Result<Metered, StoreError>;
-
-    /// How far the meters have read.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn watermark(&mut self) -> Result<String, StoreError>;
+        watermark: &str,
+    ) -> Result<Quantity, StoreError>;
 
     /// What open reservations hold of a key: those that are neither finished nor expired at `at`.
     ///

@@ -25,6 +25,18 @@ pub enum Outcome {
     Released,
 }
 
+impl Outcome {
+    /// The outcome as stores and the wire write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Settled { .. } => "settled",
+            Self::Released => "released",
+        }
+    }
+}
+
 /// Quantity held for work that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
@@ -42,25 +54,6 @@ pub struct Reservation {
     pub expires_at: OffsetDateTime,
     /// When it was taken.
     pub created_at: OffsetDateTime,
-}
-
-impl Reservation {
-    /// Whether it still counts against the limit.
-    #[must_use]
-    pub fn counts(&self, at: OffsetDateTime) -> bool {
-        self.outcome == Outcome::Open && at < self.expires_at
-    }
-
-    /// `open`, `expired`, `settled` or `released`.
-    #[must_use]
-    pub fn status(&self, at: OffsetDateTime) -> &'static str {
-        match self.outcome {
-            Outcome::Open if at < self.expires_at => "open",
-            Outcome::Open => "expired",
-            Outcome::Settled { .. } => "settled",
-            Outcome::Released => "released",
-        }
-    }
 }
 
 /// A wish to hold quantity.

@@ -1,1 +1,199 @@
 //! `billing` on PostgreSQL.
+
+mod counts;
+mod invoices;
+mod plans;
+mod reservations;
+mod resources;
+mod subscriptions;
+
+use billing::{
+    Catalogue, Counts, Granted, Invoice, Invoices, Period, Plan, PlanChange, PlanRef, Reservation,
+    Reservations, Resource, Resources, Subscription, Subscriptions, invoice::Line,
+};
+use kernel::{InvoiceId, PageRequest, Quantity, ReservationId, StoreError, TenantId, Zone};
+use time::OffsetDateTime;
+
+use crate::{
+    PgTx,
+    usage::{current_watermark, metered_total},
+};
+
+impl Catalogue for PgTx {
+    fn plans_on_sale(&mut self) -> Result<Vec<Plan>, StoreError> {
+        plans::on_sale(self.conn())
+    }
+
+    fn plan_on_sale(&mut self, code: &str) -> Result<Option<Plan>, StoreError> {
+        plans::on_sale_as(self.conn(), code)
+    }
+
+    fn plan(&mut self, plan: &PlanRef) -> Result<Plan, StoreError> {
+        plans::version(self.conn(), plan)
+    }
+}
+
+impl Subscriptions for PgTx {
+    fn lock_tenant(&mut self, tenant_id: TenantId) -> Result<OffsetDateTime, StoreError> {
+        subscriptions::lock_tenant(self.conn(), tenant_id)
+    }
+
+    fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError> {
+        subscriptions::tenant_zone(self.conn(), tenant_id)
+    }
+
+    fn subscription(&mut self, tenant_id: TenantId) -> Result<Option<Subscription>, StoreError> {
+        subscriptions::live(self.conn(), tenant_id)
+    }
+
+    fn insert_subscription(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
+        subscriptions::insert(self.conn(), subscription)
+    }
+
+    fn save_subscription(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
+        subscriptions::save(self.conn(), subscription)
+    }
+
+    fn plan_changes(&mut self, subscription: &Subscription) -> Result<Vec<PlanChange>, StoreError> {
+        subscriptions::changes(self.conn(), subscription)
+    }
+
+    fn add_plan_change(
+        &mut self,
+        subscription: &Subscription,
+        change: &PlanChange,
+    ) -> Result<(), StoreError> {
+        subscriptions::add_change(self.conn(), subscription, change)
+    }
+}
+
+impl Counts for PgTx {
+    fn granted(
+        &mut self,
+        tenant_id: TenantId,
+        key: Option<&str>,
+        at: OffsetDateTime,
+    ) -> Result<Granted, StoreError> {
+        counts::granted(self.conn(), tenant_id, key, at)
+    }
+
+    fn gauge_used(&mut self, tenant_id: TenantId, key: &str) -> Result<i64, StoreError> {
+        counts::gauge(self.conn(), tenant_id, key)
+    }
+
+    fn watermark(&mut self) -> Result<String, StoreError> {
+        current_watermark(self.conn())
+    }
+
+    fn metered(
+        &mut self,
+        tenant_id: TenantId,
+        metric: &str,
+        period: Period,
+        watermark: &str,
+    ) -> Result<Quantity, StoreError> {
+        let (from, to) = (period.start, period.end);
+        metered_total(self.conn(), tenant_id, metric, from, to, watermark).map(Quantity::from)
+    }
+
+    fn reserved(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> Result<i64, StoreError> {
+        counts::reserved(self.conn(), tenant_id, key, at)
+    }
+
+    fn settled(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        period: Period,
+    ) -> Result<i64, StoreError> {
+        counts::settled(self.conn(), tenant_id, key, period)
+    }
+}
+
+impl Reservations for PgTx {
+    fn insert_reservation(&mut self, reservation: &Reservation) -> Result<(), StoreError> {
+        reservations::insert(self.conn(), reservation)
+    }
+
+    fn reservation_for_update(
+        &mut self,
+        tenant_id: TenantId,
+        id: ReservationId,
+    ) -> Result<Option<Reservation>, StoreError> {
+        reservations::lock(self.conn(), tenant_id, id)
+    }
+
+    fn finish_reservation(
+        &mut self,
+        reservation: &Reservation,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        reservations::finish(self.conn(), reservation, at)
+    }
+}
+
+impl Resources for PgTx {
+    fn resource(
+        &mut self,
+        tenant_id: TenantId,
+        kind: &str,
+        external_id: &str,
+    ) -> Result<Option<Resource>, StoreError> {
+        resources::find(self.conn(), tenant_id, kind, external_id)
+    }
+
+    fn resources(
+        &mut self,
+        tenant_id: TenantId,
+        kind: &str,
+        page: &PageRequest,
+        after: Option<&str>,
+    ) -> Result<Vec<Resource>, StoreError> {
+        resources::list(self.conn(), tenant_id, kind, page, after)
+    }
+
+    fn insert_resource(&mut self, resource: &Resource) -> Result<(), StoreError> {
+        resources::insert(self.conn(), resource)
+    }
+
+    fn delete_resource(
+        &mut self,
+        tenant_id: TenantId,
+        kind: &str,
+        external_id: &str,
+    ) -> Result<bool, StoreError> {
+        resources::delete(self.conn(), tenant_id, kind, external_id)
+    }
+}
+
+impl Invoices for PgTx {
+    fn invoices(
+        &mut self,
+        tenant_id: TenantId,
+        page: &PageRequest,
+        after: Option<InvoiceId>,
+    ) -> Result<Vec<Invoice>, StoreError> {
+        invoices::list(self.conn(), tenant_id, page, after)
+    }
+
+    fn invoice(
+        &mut self,
+        tenant_id: TenantId,
+        id: InvoiceId,
+    ) -> Result<Option<Invoice>, StoreError> {
+        invoices::find(self.conn(), tenant_id, id)
+    }
+
+    fn invoice_lines(
+        &mut self,
+        tenant_id: TenantId,
+        id: InvoiceId,
+    ) -> Result<Vec<Line>, StoreError> {
+        invoices::lines(self.conn(), tenant_id, id)
+    }
+}

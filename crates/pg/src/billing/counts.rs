@@ -1,0 +1,178 @@
+//! What a tenant may have, and what it uses.
+
+use billing::{Granted, Override, Period, PlanRef, resource};
+use diesel::{
+    ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, Queryable, QueryableByName,
+    RunQueryDsl, Selectable, SelectableHelper, sql_query,
+    sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid},
+};
+use kernel::{StoreError, TenantId};
+use pg_schema::schema::{resources, tenant_entitlement_overrides as overrides};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::plans;
+use crate::error::store_error;
+
+#[derive(QueryableByName)]
+struct InForce {
+    #[diesel(sql_type = Text)]
+    code: String,
+    #[diesel(sql_type = Integer)]
+    version: i32,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = overrides)]
+struct OverrideRow {
+    key: String,
+    kind: String,
+    maximum: Option<i64>,
+    metric: Option<String>,
+    value: Option<Value>,
+    expires_at: Option<OffsetDateTime>,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+pub(super) fn granted(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    key: Option<&str>,
+    at: OffsetDateTime,
+) -> Result<Granted, StoreError> {
+    let plan = plan_in_force(conn, tenant_id, at)?;
+    let by_plan = match &plan {
+        Some(plan) => plans::grants(conn, plan, key)?,
+        None => Vec::new(),
+    };
+    let overrides = overrides_of(conn, tenant_id, key)?;
+    Ok(Granted {
+        plan: plan.map(|plan| plan.code),
+        by_plan,
+        overrides,
+    })
+}
+
+fn plan_in_force(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    at: OffsetDateTime,
+) -> Result<Option<PlanRef>, StoreError> {
+    let row: Option<InForce> = sql_query(
+        "select case when pending_at <= $2 then pending_plan_code else plan_code end as code,
+                case when pending_at <= $2 then pending_plan_version else plan_version end as version
+         from subscriptions
+         where tenant_id = $1 and status not in ('canceled', 'incomplete')
+           and (cancel_at is null or cancel_at > $2)",
+    )
+    .bind::<SqlUuid, _>(tenant_id.as_uuid())
+    .bind::<Timestamptz, _>(at)
+    .get_result(conn)
+    .optional()
+    .map_err(store_error)?;
+    Ok(row.map(|row| PlanRef {
+        code: row.code,
+        version: row.version,
+    }))
+}
+
+fn overrides_of(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    key: Option<&str>,
+) -> Result<Vec<Override>, StoreError> {
+    let mut query = overrides::table
+        .filter(overrides::tenant_id.eq(tenant_id.as_uuid()))
+        .select(OverrideRow::as_select())
+        .into_boxed();
+    if let Some(key) = key {
+        query = query.filter(overrides::key.eq(key));
+    }
+    let rows: Vec<OverrideRow> = query.load(conn).map_err(store_error)?;
+    rows.into_iter()
+        .map(|row| {
+            let grant = plans::grant(row.key, &row.kind, row.maximum, row.metric, row.value)?;
+            Ok(Override {
+                grant,
+                expires_at: row.expires_at,
+            })
+        })
+        .collect()
+}
+
+const MEMBERS: &str = "
+select (select count(*) from memberships where tenant_id = $1 and status = 'active')
+     + (select count(*) from invitations
+        where tenant_id = $1 and status = 'pending' and expires_at > now()) as count";
+const PROJECTS: &str = "select count(*) as count from projects where tenant_id = $1 and not is_default and status <> 'archived'";
+
+pub(super) fn gauge(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    key: &str,
+) -> Result<i64, StoreError> {
+    match key {
+        "max_members" => count(conn, tenant_id, MEMBERS),
+        "max_projects" => count(conn, tenant_id, PROJECTS),
+        _ => match resource::kind_of_limit(key) {
+            Some(kind) => resources::table
+                .filter(resources::tenant_id.eq(tenant_id.as_uuid()))
+                .filter(resources::kind.eq(kind))
+                .count()
+                .get_result(conn)
+                .map_err(store_error),
+            None => Ok(0),
+        },
+    }
+}
+
+fn count(conn: &mut PgConnection, tenant_id: TenantId, sql: &str) -> Result<i64, StoreError> {
+    let row: Count = sql_query(sql)
+        .bind::<SqlUuid, _>(tenant_id.as_uuid())
+        .get_result(conn)
+        .map_err(store_error)?;
+    Ok(row.count)
+}
+
+pub(super) fn reserved(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    key: &str,
+    at: OffsetDateTime,
+) -> Result<i64, StoreError> {
+    let row: Count = sql_query(
+        "select coalesce(sum(quantity), 0)::bigint as count from quota_reservations
+         where tenant_id = $1 and key = $2 and status = 'open' and expires_at > $3",
+    )
+    .bind::<SqlUuid, _>(tenant_id.as_uuid())
+    .bind::<Text, _>(key)
+    .bind::<Timestamptz, _>(at)
+    .get_result(conn)
+    .map_err(store_error)?;
+    Ok(row.count)
+}
+
+pub(super) fn settled(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    key: &str,
+    period: Period,
+) -> Result<i64, StoreError> {
+    let row: Count = sql_query(
+        "select coalesce(sum(settled_quantity), 0)::bigint as count from quota_reservations
+         where tenant_id = $1 and key = $2 and status = 'settled'
+           and finished_at >= $3 and finished_at < $4",
+    )
+    .bind::<SqlUuid, _>(tenant_id.as_uuid())
+    .bind::<Text, _>(key)
+    .bind::<Timestamptz, _>(period.start)
+    .bind::<Timestamptz, _>(period.end)
+    .get_result(conn)
+    .map_err(store_error)?;
+    Ok(row.count)
+}
