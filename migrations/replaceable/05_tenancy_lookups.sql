@@ -23,9 +23,10 @@ $$;
 
 -- Every tenant a person is an active member of, and what they may do there.
 create or replace function app.memberships_of(p_user uuid)
-    returns table (tenant_id uuid, slug text, name text, status text, is_personal boolean, roles text[], permissions text[])
+    returns table (tenant_id uuid, id uuid, slug text, name text, status text, status_reason text, kind text, plan_code text,
+                   is_personal boolean, timezone text, version bigint, created_at timestamptz, roles text[], permissions text[])
     language sql stable security definer set search_path = pg_catalog, public as $$
-    select t.id, t.slug, t.name, t.status, t.is_personal,
+    select t.id, t.id, t.slug, t.name, t.status, t.status_reason, t.kind, t.plan_code, t.is_personal, t.timezone, t.version, t.created_at,
         array(select r.role_key from public.membership_roles r
               where r.tenant_id = m.tenant_id and r.user_id = m.user_id order by r.role_key),
         app.member_permissions(m.tenant_id, m.user_id)

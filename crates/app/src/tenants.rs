@@ -1,9 +1,10 @@
 //! A person makes another tenant, or joins one.
 
-use kernel::{Denied, Name, Principal, Scope, StoreError, TenantId};
+use kernel::{Denied, Name, Principal, Scope, StoreError, TenantId, UserId};
 use tenancy::{
     Slug, Tenant,
     invitation::AcceptError,
+    membership::{self, ChangeMemberError},
     tenant::{CreateTenantError, NewTenant},
 };
 
@@ -67,6 +68,17 @@ impl App {
         let user = found?.ok_or(Denied::NotAUser)?;
         self.tenancy
             .accept(by, user.email.as_str().to_owned(), token)
+            .await
+    }
+
+    /// Removes a member of the tenant in scope, or lets them leave.
+    ///
+    /// # Errors
+    /// See [`ChangeMemberError`].
+    pub async fn remove_member(&self, by: &Principal, user: UserId) -> Result<(), ChangeMemberError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(Scope::of(&by), move |store| membership::remove(store, user, &by, now).map(drop))
             .await
     }
 }

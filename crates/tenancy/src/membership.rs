@@ -3,25 +3,17 @@
 use audit::{Crud, NewEvent, Target};
 use kernel::{
     Denied, FieldError, Page, PageRequest, PermissionSet, Principal, StoreError, TenantId,
-    TenantStatus, UserId,
+    UserId,
 };
 use time::OffsetDateTime;
 
-use crate::{MemberStore, Store, permissions, role};
+use crate::{MemberStore, Store, Tenant, permissions, role};
 
 /// One of a person's tenants, and what they may do there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The tenant.
-    pub tenant_id: TenantId,
-    /// Its slug.
-    pub slug: String,
-    /// Its name.
-    pub name: String,
-    /// Where it stands.
-    pub status: TenantStatus,
-    /// Whether it was made for one person at sign-up.
-    pub is_personal: bool,
+    pub tenant: Tenant,
     /// Keys of the person's roles there.
     pub roles: Vec<String>,
     /// What the roles allow.

@@ -3,19 +3,16 @@
 use diesel::{
     prelude::*,
     sql_query,
-    sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use kernel::{StoreError, TenantId, TenantStatus, UserId};
+use kernel::{StoreError, TenantId, UserId};
 use pg_schema::schema::{membership_roles, memberships};
 use tenancy::{Member, MemberStore, Membership, PermissionInfo, Role, role::stored_permissions};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::roles;
-use crate::{
-    PgTx,
-    error::{store_error, unreadable},
-};
+use super::{roles, tenants::TenantRow};
+use crate::{PgTx, error::store_error};
 
 /// A member with their address and roles. `$1` is the tenant.
 const MEMBERS: &str = "
@@ -199,16 +196,8 @@ impl From<MemberRow> for Member {
 
 #[derive(QueryableByName)]
 struct MembershipRow {
-    #[diesel(sql_type = SqlUuid)]
-    tenant_id: Uuid,
-    #[diesel(sql_type = Text)]
-    slug: String,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    status: String,
-    #[diesel(sql_type = Bool)]
-    is_personal: bool,
+    #[diesel(embed)]
+    tenant: TenantRow,
     #[diesel(sql_type = Array<Text>)]
     roles: Vec<String>,
     #[diesel(sql_type = Array<Text>)]
@@ -220,12 +209,7 @@ impl TryFrom<MembershipRow> for Membership {
 
     fn try_from(row: MembershipRow) -> Result<Self, StoreError> {
         Ok(Self {
-            tenant_id: row.tenant_id.into(),
-            slug: row.slug,
-            name: row.name,
-            status: TenantStatus::parse(&row.status)
-                .ok_or_else(|| unreadable("tenant status", &row.status))?,
-            is_personal: row.is_personal,
+            tenant: row.tenant.try_into()?,
             roles: row.roles,
             permissions: stored_permissions(&row.permissions),
         })

@@ -138,14 +138,14 @@ impl TenantStore for PgTx {
 }
 
 #[derive(QueryableByName)]
-pub(super) struct Answer {
+struct Answer {
     #[diesel(sql_type = Bool)]
-    pub(super) answer: bool,
+    answer: bool,
 }
 
 #[derive(Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = tenants, check_for_backend(diesel::pg::Pg))]
-struct TenantRow {
+pub(super) struct TenantRow {
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = Text)]

@@ -1,0 +1,182 @@
+//! Reservations of quota and concurrency.
+
+use ::billing::{
+    Outcome, Reservation, Wish,
+    reservation::{FinishError, ReserveError},
+};
+use actix_web::{
+    HttpResponse, post,
+    web::{Data, Json},
+};
+use kernel::ReservationId;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use crate::{
+    Caller, Problem, Services,
+    body::{Body, PathId},
+};
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(reserve).service(settle).service(release);
+}
+
+impl From<ReserveError> for Problem {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::Denied(error) => error.into(),
+            ReserveError::Invalid(error) => error.into(),
+            ReserveError::Limit(error) => error.into(),
+            ReserveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<FinishError> for Problem {
+    fn from(error: FinishError) -> Self {
+        match error {
+            FinishError::Denied(error) => error.into(),
+            FinishError::Invalid(error) => error.into(),
+            FinishError::NotFound => {
+                Self::not_found("billing.reservation_not_found", "reservation")
+            }
+            FinishError::Settled => Self::conflict(
+                "billing.reservation_settled",
+                "The reservation was settled or released before, with other figures.",
+            ),
+            FinishError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A wish to hold quantity.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WishBody {
+    /// Key of the entitlement, such as `tasks_per_month` or `max_concurrent_workflows`.
+    key: String,
+    /// From 1; 1 when not given.
+    #[serde(default = "one")]
+    quantity: i64,
+    /// How long the lease lives, 1 to 86400 seconds; 300 when not given.
+    #[serde(default = "five_minutes")]
+    ttl_seconds: i64,
+}
+
+const fn one() -> i64 {
+    1
+}
+
+const fn five_minutes() -> i64 {
+    300
+}
+
+/// What was used after all.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SettleBody {
+    /// From 0; more or less than was held.
+    quantity: i64,
+}
+
+/// Held quantity.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReservationBody {
+    id: Uuid,
+    key: String,
+    quantity: i64,
+    /// `open`, `settled` or `released`. An open one counts until `expires_at`.
+    status: &'static str,
+    settled_quantity: Option<i64>,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl From<Reservation> for ReservationBody {
+    fn from(reservation: Reservation) -> Self {
+        Self {
+            id: reservation.id.into(),
+            key: reservation.key,
+            quantity: reservation.quantity,
+            status: reservation.outcome.as_str(),
+            settled_quantity: match reservation.outcome {
+                Outcome::Settled { quantity } => Some(quantity),
+                Outcome::Open | Outcome::Released => None,
+            },
+            expires_at: reservation.expires_at,
+            created_at: reservation.created_at,
+        }
+    }
+}
+
+/// Holds quantity, within the plan's limit. Needs `resource.write`.
+#[utoipa::path(
+    tag = "billing",
+    responses(
+        (status = 201, description = "It is held", body = ReservationBody),
+        (status = 402, description = "`billing.limit_reached`"),
+    )
+)]
+#[post("/v1/quota/reservations")]
+async fn reserve(
+    services: Data<Services>,
+    caller: Caller,
+    Body(body): Body<WishBody>,
+) -> Result<HttpResponse, Problem> {
+    let wish = Wish {
+        key: body.key,
+        quantity: body.quantity,
+        ttl_seconds: body.ttl_seconds,
+    };
+    let reservation = services.billing.reserve(&caller, wish).await?;
+    Ok(HttpResponse::Created().json(ReservationBody::from(reservation)))
+}
+
+/// Says what was used after all, and ends the hold. Needs `resource.write`.
+#[utoipa::path(
+    tag = "billing",
+    params(("id" = Uuid, Path, description = "The reservation")),
+    responses(
+        (status = 200, description = "It is settled", body = ReservationBody),
+        (status = 409, description = "`billing.reservation_settled`"),
+    )
+)]
+#[post("/v1/quota/reservations/{id}/settle")]
+async fn settle(
+    services: Data<Services>,
+    caller: Caller,
+    PathId(id): PathId<ReservationId>,
+    Body(body): Body<SettleBody>,
+) -> Result<Json<ReservationBody>, Problem> {
+    Ok(Json(
+        services
+            .billing
+            .settle(&caller, id, body.quantity)
+            .await?
+            .into(),
+    ))
+}
+
+/// Gives everything back. Needs `resource.write`.
+#[utoipa::path(
+    tag = "billing",
+    params(("id" = Uuid, Path, description = "The reservation")),
+    responses(
+        (status = 200, description = "It is released", body = ReservationBody),
+        (status = 409, description = "`billing.reservation_settled`"),
+    )
+)]
+#[post("/v1/quota/reservations/{id}/release")]
+async fn release(
+    services: Data<Services>,
+    caller: Caller,
+    PathId(id): PathId<ReservationId>,
+) -> Result<Json<ReservationBody>, Problem> {
+    Ok(Json(services.billing.release(&caller, id).await?.into()))
+}

@@ -1,0 +1,223 @@
+//! Reading what a client sends: JSON bodies, query strings, ids in paths.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    error::PayloadError,
+    http::{StatusCode, header},
+    web::Bytes,
+};
+use kernel::FieldError;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::Problem;
+
+/// Bytes that a body may have.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// A JSON body. DTOs deny unknown fields, so a misspelt one is an answer and not a silence.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let json = is_json(request);
+        let bytes = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            if !json {
+                return Err(Problem::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "request.unsupported_media_type",
+                    "Send the body as application/json.",
+                ));
+            }
+            parse_json(&bytes).map(Self)
+        })
+    }
+}
+
+/// A JSON body that may be left out.
+#[derive(Debug)]
+pub struct MaybeBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for MaybeBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            if bytes.is_empty() { Ok(Self(T::default())) } else { parse_json(&bytes).map(Self) }
+        })
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_none_or(|kind| {
+        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        essence == "application/json" || essence.ends_with("+json")
+    })
+}
+
+/// What a body that cannot be read is told: too large, or cut off.
+pub(crate) fn unreadable(error: &actix_web::Error) -> Problem {
+    match error.as_error::<PayloadError>() {
+        Some(PayloadError::Overflow) => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request.too_large",
+            format!("The body must be at most {MAX_BODY} bytes."),
+        )
+        .with("max_bytes", MAX_BODY),
+        _ => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "request.unreadable_body",
+            "The body could not be read to its end.",
+        ),
+    }
+}
+
+/// Parses JSON: 400 when it is none, 422 naming the field when a value does not fit.
+///
+/// # Errors
+/// `request.malformed_json`, `request.invalid`.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() { misfit(&path, &inner.to_string()) } else { malformed(&inner) }
+    })?;
+    deserializer.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "request.malformed_json",
+        format!("The body is not JSON: line {}, column {}.", error.line(), error.column()),
+    )
+}
+
+/// serde says in words which rule of a type is broken; clients want the field and a code.
+fn misfit(path: &str, message: &str) -> Problem {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let named = message.split('`').nth(1).unwrap_or_default();
+    let (code, leaf) = if message.starts_with("unknown field") {
+        ("unknown_field", named)
+    } else if message.starts_with("missing field") {
+        ("required", named)
+    } else if message.starts_with("unknown variant") {
+        ("unknown_value", "")
+    } else {
+        ("wrong_type", "")
+    };
+    let path = if path == "." { "" } else { path };
+    let field = match (path, leaf) {
+        ("", "") => "body".to_owned(),
+        ("", leaf) => leaf.to_owned(),
+        (path, leaf) if leaf.is_empty() || path == leaf || path.ends_with(&format!(".{leaf}")) => {
+            path.to_owned()
+        }
+        (path, leaf) => format!("{path}.{leaf}"),
+    };
+    FieldError::new(field, code, message.to_owned()).into()
+}
+
+/// A query string.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Params<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+        let deserializer = serde_urlencoded::Deserializer::new(pairs);
+        let parsed = serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            misfit(&path, &error.into_inner().to_string())
+        });
+        std::future::ready(parsed)
+    }
+}
+
+/// The first id in the path. What is no UUID names nothing, and says so.
+#[derive(Debug, Clone, Copy)]
+pub struct PathId<T>(pub T);
+
+impl<T: From<Uuid>> FromRequest for PathId<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let (name, value) = request.match_info().iter().next().unwrap_or(("id", ""));
+        let parsed = Uuid::try_parse(value).map(|id| Self(id.into())).map_err(|_| {
+            FieldError::new(name.to_owned(), "invalid_uuid", "must be a UUID").into()
+        });
+        std::future::ready(parsed)
+    }
+}
+
+/// Reads `If-Match`: the version that a change is meant for. `*` and nothing mean any.
+///
+/// # Errors
+/// 412 when it is no ETag that we gave.
+pub fn if_match(request: &HttpRequest) -> Result<Option<i64>, Problem> {
+    let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.trim_start_matches("W/").trim_matches('"').parse();
+    version.map(Some).map_err(|_| Problem::stale())
+}
+
+/// The ETag of a version.
+#[must_use]
+pub fn etag(version: i64) -> (header::HeaderName, String) {
+    (header::ETAG, format!("\"{version}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Thing {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(default, rename = "size")]
+        _size: u32,
+    }
+
+    fn told(body: &str) -> (u16, String) {
+        let problem = parse_json::<Thing>(body.as_bytes()).unwrap_err();
+        let told = problem.first_error().unwrap_or_else(|| problem.code().to_owned());
+        (actix_web::ResponseError::status_code(&problem).as_u16(), told)
+    }
+
+    #[test]
+    fn bad_bodies_name_the_field_and_the_rule() {
+        assert_eq!(told("{"), (400, "request.malformed_json".to_owned()));
+        assert_eq!(told(r#"{"name":"a"} x"#), (400, "request.malformed_json".to_owned()));
+        assert_eq!(told("{}"), (422, "name:required".to_owned()));
+        assert_eq!(told(r#"{"name":"a","nmae":1}"#), (422, "nmae:unknown_field".to_owned()));
+        assert_eq!(told(r#"{"name":7}"#), (422, "name:wrong_type".to_owned()));
+        assert_eq!(told(r#"{"name":"a","size":-1}"#), (422, "size:wrong_type".to_owned()));
+        assert_eq!(told("[]"), (422, "body:wrong_type".to_owned()));
+    }
+}

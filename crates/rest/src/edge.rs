@@ -1,0 +1,110 @@
+//! The outermost layer: gives each request an id, names it in every problem, and counts it.
+
+use std::{net::IpAddr, time::Instant};
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use kernel::RequestInfo;
+
+use crate::{Problem, Services};
+
+/// `X-Request-ID`.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is known about the request; put into its extensions by [`layer`].
+#[must_use]
+pub fn info_of(request: &HttpRequest) -> RequestInfo {
+    request.extensions().get::<RequestInfo>().cloned().unwrap_or_default()
+}
+
+/// Wraps everything else.
+///
+/// # Errors
+/// None of its own: an error of the inside becomes a response here.
+pub async fn layer(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let services = request.app_data::<Data<Services>>().cloned();
+    let trusted = services.as_ref().is_some_and(|services| services.settings.trust_proxy);
+    let info = describe(&request, trusted);
+    let id = info.id.clone();
+    request.extensions_mut().insert(info);
+    let (http, method) = (request.request().clone(), request.method().clone());
+
+    let mut response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => ServiceResponse::new(http, error.error_response()),
+    };
+    if let Some(problem) = problem_of(&response) {
+        response = response.into_response(problem.respond(&id));
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let (status, elapsed) = (response.status(), started.elapsed());
+    if let Some(services) = services {
+        services.metrics.observe(method.as_str(), &route, status.as_u16(), elapsed);
+    }
+    tracing::info!(
+        request_id = %id, %method, route, status = status.as_u16(),
+        micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request"
+    );
+    Ok(response)
+}
+
+/// The problem behind an answer, whoever found it: a handler, an extractor, or actix itself.
+fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
+    let status = response.status();
+    if let Some(error) = response.response().error() {
+        return Some(error.as_error::<Problem>().cloned().unwrap_or_else(|| foreign(status, error)));
+    }
+    None
+}
+
+fn foreign(status: StatusCode, error: &Error) -> Problem {
+    if status.is_client_error() {
+        Problem::new(status, "request.refused", "The request could not be read.")
+    } else {
+        Problem::unexpected(error)
+    }
+}
+
+/// 404 for a path, or a method on it, that does not exist.
+pub async fn no_route(request: HttpRequest) -> Result<actix_web::HttpResponse, Problem> {
+    let detail = format!("There is no {} {}.", request.method(), request.path());
+    Err(Problem::new(StatusCode::NOT_FOUND, "request.no_such_route", detail))
+}
+
+fn describe(request: &ServiceRequest, trust_proxy: bool) -> RequestInfo {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let given = header("x-request-id").filter(|id| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    });
+    let forwarded: Option<IpAddr> = header("x-forwarded-for")
+        .filter(|_| trust_proxy)
+        .and_then(|list| list.rsplit(',').next())
+        .and_then(|address| address.trim().parse().ok());
+    RequestInfo {
+        id: given.map_or_else(new_id, str::to_owned),
+        source_ip: forwarded.or_else(|| request.peer_addr().map(|address| address.ip())),
+        user_agent: header("user-agent").map(|agent| agent.chars().take(255).collect()),
+        command: None,
+    }
+}
+
+fn new_id() -> String {
+    kernel::id::random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
