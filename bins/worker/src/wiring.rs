@@ -1,0 +1,98 @@
+//! Which adapter stands behind which port.
+
+use std::{sync::Arc, time::Duration};
+
+use config::{Config, mail::Transport};
+use gateways::mail::{FileMailer, MailerError, SmtpMailer};
+use jobs::{Registry, Settings, Worker, catalogue};
+use kernel::{Clock, StoreError, SystemClock};
+use pg::Pg;
+use secrecy::ExposeSecret;
+use tenancy::{InvitationTokens, Mailer};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Failure;
+
+/// Runs the worker until it is told to stop.
+pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let pg = Pg::connect(&pg::Settings {
+        url: config.database.worker_url()?.expose_secret().to_owned(),
+        max_connections: config.database.max_connections,
+        statement_timeout: config.database.statement_timeout(),
+    })?;
+    let registry = registry(config, &pg)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let worker = Worker::new(pg.unit_of_work(|tx| tx), clock, registry, settings(config));
+    let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        () = &mut stop => return Ok(()),
+        checked = check_role(&pg) => checked?,
+    }
+    tracing::info!(
+        queue = config.worker.queue,
+        concurrency = config.worker.concurrency,
+        "working"
+    );
+    Ok(worker.run(stop).await?)
+}
+
+/// Waits for the database, and refuses a role that row-level security does not bind.
+async fn check_role(pg: &Pg) -> Result<(), StoreError> {
+    loop {
+        match pg.refuse_unsafe_role().await {
+            Err(StoreError::Unavailable(error)) => {
+                tracing::warn!(error, "the database is away; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn registry(config: &Config, pg: &Pg) -> Result<Registry, Failure> {
+    Ok(catalogue::registry(catalogue::Ports {
+        tenancy: pg.unit_of_work(|tx| tx),
+        lifecycle: pg.unit_of_work(|tx| tx),
+        upkeep: pg.unit_of_work(|tx| tx),
+        tokens: tokens(config)?,
+        mailer: mailer(config)?,
+        link_base: config.mail.link_base.clone(),
+    }))
+}
+
+/// The API makes the same: see `bins/api`.
+fn tokens(config: &Config) -> Result<InvitationTokens, Failure> {
+    let peppers = config.identity.peppers()?;
+    let secrets: Vec<&[u8]> = peppers
+        .iter()
+        .map(|(_, pepper)| pepper.expose_secret().as_bytes())
+        .collect();
+    Ok(InvitationTokens::derive(&secrets))
+}
+
+fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, Failure> {
+    let from = &config.mail.from;
+    let mailer: Result<Arc<dyn Mailer>, MailerError> = match config.mail.transport()? {
+        Transport::Smtp(url) => SmtpMailer::new(&url, from).map(|mailer| Arc::new(mailer) as _),
+        Transport::Folder(path) => FileMailer::new(path, from).map(|mailer| Arc::new(mailer) as _),
+    };
+    Ok(mailer?)
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        queue: config.worker.queue.clone(),
+        concurrency: config.worker.concurrency,
+        poll: config.worker.poll(),
+        lease: config.worker.lease(),
+        shutdown: config.worker.shutdown(),
+    }
+}
