@@ -75,6 +75,8 @@ pub(crate) fn programs(
             home.path("mail").display().to_string(),
         ),
         ("PLINTH__MAIL__LINK_BASE", url.clone()),
+        // The API keeps keys under it; both make the tokens of invitations with it.
+        ("PLINTH__IDENTITY__API_KEY_PEPPER", secrets.pepper.clone()),
     ];
     let api = [
         ("DATABASE_URL", database.app_url.clone()),
@@ -92,7 +94,6 @@ pub(crate) fn programs(
             "PLINTH__IDENTITY__LOCAL__SIGNING_KEY_FILE",
             secrets.signing_key_file.display().to_string(),
         ),
-        ("PLINTH__IDENTITY__API_KEY_PEPPER", secrets.pepper.clone()),
         ("PLINTH__PLATFORM__KEY", secrets.platform_key.clone()),
     ];
     let worker = [("WORKER_DATABASE_URL", database.worker_url.clone())];
