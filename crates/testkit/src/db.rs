@@ -72,6 +72,15 @@ impl TestDb {
         self.server.url("plinth_owner", &self.name)
     }
 
+    /// Cuts every connection to this database, as a restart of PostgreSQL would.
+    pub fn cut_connections(&self) {
+        let statement = format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'",
+            self.name
+        );
+        must("cutting connections", self.server.connect().batch_execute(&statement));
+    }
+
     /// For the superuser, who may look at everything.
     #[must_use]
     pub fn superuser_url(&self) -> String {

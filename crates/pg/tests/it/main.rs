@@ -2,8 +2,20 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on must stop"
 )]
 
+// Inside its own tests the crate goes by the name that everybody else calls it.
+extern crate plinth_pg as pg;
+
+mod billing;
 mod migrations;
 mod schema;
+mod unit_of_work;
+mod usage_days;
+mod usage_fixture;
+mod usage_ingest;
+mod usage_read;
+mod usage_rollup;
