@@ -1,0 +1,163 @@
+//! Days are closed once, without drift, and again when an event comes late.
+
+use std::sync::Arc;
+
+use kernel::Zone;
+use time::{Duration, OffsetDateTime, macros::datetime};
+use usage::Books;
+
+use crate::usage_fixture::{At, Fixture, event};
+
+const STATE: &str = "select concat_ws(' ', day, state, closes, trim_scale(drift)) from usage_days";
+const FACTS: &str = "select count(*) from outbox where topic = 'usage.day_closed'";
+
+fn sent(id: &str, at: &str) -> Vec<usage::Item> {
+    vec![event(&format!(
+        r#"{{"id":"{id}","metric":"agent_minute","quantity":"1.25","occurred_at":"{at}"}}"#
+    ))]
+}
+
+fn books_at(fixture: &Fixture, now: OffsetDateTime) -> Books {
+    Books::new(fixture.ledger("books"), Arc::new(At(now)))
+}
+
+#[tokio::test]
+async fn a_day_closes_without_drift_and_a_late_event_reopens_it() {
+    let fixture = Fixture::new("Asia/Kathmandu").await;
+    // Noon of the 10th there; the day ends at 18:15 UTC.
+    fixture.ingest(sent("a", "2025-11-10T06:15:00Z")).await;
+    fixture.roll_all(1).await;
+    let early = books_at(&fixture, datetime!(2025-11-10 18:14:59 UTC));
+    assert_eq!(
+        early.close_due_days(10).await.unwrap(),
+        0,
+        "the day has not ended"
+    );
+    let later = books_at(&fixture, datetime!(2025-11-10 18:15 UTC));
+
+    fixture.ingest(sent("b", "2025-11-10T18:14:59Z")).await;
+    assert_eq!(
+        later.close_due_days(10).await.unwrap(),
+        0,
+        "an event waits for the rollup"
+    );
+    fixture.roll_all(1).await;
+    assert_eq!(later.close_due_days(10).await.unwrap(), 1);
+    assert_eq!(fixture.text(STATE), "2025-11-10 closed 1 0");
+    assert_eq!(
+        later.close_due_days(10).await.unwrap(),
+        0,
+        "a closed day is not due"
+    );
+    assert_eq!(fixture.number(FACTS), 1);
+
+    fixture.ingest(sent("c", "2025-11-09T18:15:00Z")).await;
+    assert_eq!(
+        fixture.text(STATE),
+        "2025-11-10 closed 1 0",
+        "not yet known"
+    );
+    fixture.roll_all(1).await;
+    assert_eq!(fixture.text("select state from usage_days"), "reopened");
+    assert_eq!(later.close_due_days(10).await.unwrap(), 1);
+    assert_eq!(fixture.text(STATE), "2025-11-10 closed 2 0");
+    assert_eq!(fixture.number(FACTS), 2);
+    assert_eq!(
+        fixture.text("select concat_ws(' ', day, quantity, sum, count) from usage_daily"),
+        "2025-11-10 3.75 3.75 3"
+    );
+    assert_eq!(
+        fixture.text("select payload -> 'metrics' from outbox order by key desc limit 1"),
+        r#"[{"metric": "agent_minute", "quantity": "3.75"}]"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_close_at_once_close_each_day_once() {
+    let fixture = Fixture::new("UTC").await;
+    for day in 1..=20 {
+        fixture
+            .ingest(sent(
+                &format!("{day}"),
+                &format!("2025-11-{day:02}T12:00:00Z"),
+            ))
+            .await;
+    }
+    fixture.roll_all(20).await;
+    let workers = (0..4).map(|_| {
+        let books = fixture.books.clone();
+        tokio::spawn(async move { books.close_due_days(100).await.unwrap() })
+    });
+    let mut closed = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        closed += worker.await.unwrap();
+    }
+    assert_eq!(closed, 20);
+    assert_eq!(fixture.number(FACTS), 20);
+    assert_eq!(
+        fixture.number("select count(*) from usage_days where state = 'closed' and drift = 0"),
+        20
+    );
+}
+
+#[tokio::test]
+async fn drift_is_found_and_written_down() {
+    let fixture = Fixture::new("UTC").await;
+    fixture.ingest(sent("a", "2025-11-10T06:15:00Z")).await;
+    fixture.roll_all(1).await;
+    fixture.execute("update usage_rollups set sum = sum + 2");
+    assert_eq!(fixture.books.close_due_days(10).await.unwrap(), 1);
+    assert_eq!(fixture.text(STATE), "2025-11-10 closed 1 2");
+}
+
+#[tokio::test]
+async fn a_tenant_that_moves_to_another_zone_gets_its_day_closed_again() {
+    let fixture = Fixture::new("UTC").await;
+    fixture.ingest(sent("a", "2025-11-10T06:15:00Z")).await;
+    fixture.roll_all(1).await;
+    assert_eq!(fixture.books.close_due_days(10).await.unwrap(), 1);
+    fixture.execute("update tenants set timezone = 'America/New_York'");
+    fixture.ingest(sent("b", "2025-11-10T23:00:00Z")).await;
+    fixture.roll_all(1).await;
+    assert_eq!(fixture.books.close_due_days(10).await.unwrap(), 1);
+    assert_eq!(fixture.text(STATE), "2025-11-10 closed 2 0");
+    assert_eq!(
+        fixture.text("select starts_at at time zone 'UTC' from usage_days"),
+        "2025-11-10 05:00:00"
+    );
+}
+
+#[tokio::test]
+async fn the_summary_has_the_last_days_of_the_tenants_calendar() {
+    let fixture = Fixture::new("Asia/Kolkata").await;
+    let now = kernel::Clock::now(&kernel::SystemClock);
+    let zone = Zone::parse("timezone", "Asia/Kolkata").unwrap();
+    let today = zone.day_of(now);
+    let noon = |days: i64| {
+        let at = zone.start_of_day(today - Duration::days(days)) + Duration::seconds(1);
+        at.format(&time::format_description::well_known::Rfc3339)
+            .unwrap()
+    };
+    fixture.ingest(sent("today", &noon(0))).await;
+    fixture.ingest(sent("old", &noon(6))).await;
+    fixture.ingest(sent("older", &noon(7))).await;
+    let summary = fixture.usage.summary(&fixture.by, 7).await.unwrap();
+    let days: Vec<_> = summary
+        .days
+        .iter()
+        .map(|(day, metric, _)| (*day, metric.as_str()))
+        .collect();
+    assert_eq!(
+        days,
+        [
+            (today - Duration::days(6), "agent_minute"),
+            (today, "agent_minute")
+        ]
+    );
+    for days in [0, -1, 367, i64::MAX] {
+        assert!(
+            fixture.usage.summary(&fixture.by, days).await.is_err(),
+            "{days}"
+        );
+    }
+}
