@@ -13,7 +13,7 @@
 //! | [`relay`] | facts of the outbox become jobs |
 //! | `sweep` | work on many ids, each in a transaction of its own |
 //! | [`catalogue`] | which jobs there are, and when they run |
-//! | [`tenancy`] [`upkeep`] | one file per job |
+//! | [`tenancy`] [`usage`] [`upkeep`] | one file per job |
 
 pub mod catalogue;
 mod execute;
@@ -27,6 +27,7 @@ pub mod schedule;
 mod sweep;
 pub mod tenancy;
 pub mod upkeep;
+pub mod usage;
 pub mod worker;
 
 pub use job::{Job, JobContext, JobError};
