@@ -168,7 +168,13 @@ fn over_limit(
     now: OffsetDateTime,
 ) -> Result<Vec<Entitlement>, StoreError> {
     let mut granted = store.granted(tenant_id, None, now)?;
-    granted.by_plan = ordered.grants.clone();
+    // What the ordered plan does not name, it does not allow.
+    let named = |key: &str| ordered.grants.iter().any(|grant| grant.key == key);
+    granted.by_plan.retain(|old| !named(&old.key));
+    for old in &mut granted.by_plan {
+        old.maximum = Some(0);
+    }
+    granted.by_plan.extend(ordered.grants.iter().cloned());
     let mut entitlements = entitlement::with_use(store, tenant_id, granted.in_force(now), now)?;
     entitlements.retain(|one| one.grant.maximum.is_some_and(|most| one.used > most));
     Ok(entitlements)

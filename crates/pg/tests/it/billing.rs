@@ -548,4 +548,21 @@ async fn another_catalogue_sells_other_plans_and_takes_nothing_away() {
         "starter"
     );
     assert_eq!(world.used(&newcomer, "max_members").await, (0, 1));
+    let dashboards = ResourceKind::parse("dashboards").unwrap();
+    let dashboard = ExternalId::parse("d").unwrap();
+    world
+        .billing
+        .put_resource(&by, dashboards, dashboard)
+        .await
+        .unwrap();
+    let order = Order {
+        plan: "business".to_owned(),
+        when: When::Now,
+    };
+    let over = world.billing.preview(&by, order).await.unwrap().over_limit;
+    let over: Vec<_> = over
+        .iter()
+        .map(|one| (one.grant.key.as_str(), one.grant.maximum, one.used))
+        .collect();
+    assert_eq!(over, [("max_dashboards", Some(0), 1)]);
 }
