@@ -93,10 +93,20 @@ pub struct Authenticate {
 impl Authenticate {
     /// Tokens are checked by `verifier`. Whoever shows `operator_key` operates the deployment; with none nobody does.
     #[must_use]
-    pub fn new(app: App, verifier: Arc<dyn TokenVerifier>, operator_key: Option<&SecretString>) -> Self {
+    pub fn new(
+        app: App,
+        verifier: Arc<dyn TokenVerifier>,
+        operator_key: Option<&SecretString>,
+    ) -> Self {
         let operator_key = operator_key.map(|key| Digest256::of(key.expose_secret().as_bytes()));
         let (identity, clock) = (app.identity.clone(), Arc::clone(&app.clock));
-        Self { app, identity, verifier, operator_key, clock }
+        Self {
+            app,
+            identity,
+            verifier,
+            operator_key,
+            clock,
+        }
     }
 
     /// Checks a token. Asks no database.
@@ -144,7 +154,10 @@ impl Authenticate {
     /// # Errors
     /// [`AuthenticateError::Unauthenticated`] when it is not good.
     pub async fn key(&self, text: &KeyText) -> Result<KeyRecord, AuthenticateError> {
-        self.identity.key_access(text).await?.ok_or(AuthenticateError::Unauthenticated)
+        self.identity
+            .key_access(text)
+            .await?
+            .ok_or(AuthenticateError::Unauthenticated)
     }
 
     /// Notes that a key was used; written later, by [`Identity::flush_key_uses`].
@@ -156,7 +169,11 @@ impl Authenticate {
     ///
     /// # Errors
     /// [`AuthenticateError::Unauthenticated`] when it is not that key.
-    pub fn operator(&self, shown: &str, request: RequestInfo) -> Result<Principal, AuthenticateError> {
+    pub fn operator(
+        &self,
+        shown: &str,
+        request: RequestInfo,
+    ) -> Result<Principal, AuthenticateError> {
         let shown = Digest256::of(shown.as_bytes());
         let Some(key) = self.operator_key.filter(|key| *key == shown) else {
             return Err(AuthenticateError::Unauthenticated);
@@ -183,7 +200,10 @@ impl Authenticate {
         request: &RequestInfo,
     ) -> Result<(), AuthenticateError> {
         // The sign-up is no part of the request's own command: an `Idempotency-Key` must not be marked as carried out by it.
-        let request = RequestInfo { command: None, ..request.clone() };
+        let request = RequestInfo {
+            command: None,
+            ..request.clone()
+        };
         match self.app.first_sight(seen, request).await {
             // Two first requests at once: the other one has made the user.
             Ok(_) | Err(SignUpError::User(RegisterError::IdentityTaken)) => Ok(()),
@@ -199,7 +219,10 @@ impl Authenticate {
         if access.user.last_tenant_id == Some(membership.tenant_id) {
             return;
         }
-        let remembered = self.identity.remember_tenant(access.user.id, membership.tenant_id).await;
+        let remembered = self
+            .identity
+            .remember_tenant(access.user.id, membership.tenant_id)
+            .await;
         if let Err(error) = remembered {
             tracing::warn!(%error, "the last used tenant was not written");
         }
@@ -321,7 +344,11 @@ mod tests {
         }
     }
 
-    fn decide(access: &UserAccess, path: Option<TenantId>, header: Option<TenantId>) -> Result<Principal, AuthenticateError> {
+    fn decide(
+        access: &UserAccess,
+        path: Option<TenantId>,
+        header: Option<TenantId>,
+    ) -> Result<Principal, AuthenticateError> {
         user_principal(access, Named { path, header }, RequestInfo::default())
     }
 
@@ -337,17 +364,31 @@ mod tests {
     #[test]
     fn a_named_tenant_that_is_not_theirs_does_not_exist() {
         let a = TenantId::new(NOW);
-        assert!(matches!(decide(&access(None, None), None, Some(a)), Err(AuthenticateError::NotAMember)));
-        assert!(decide(&access(None, None), None, None).unwrap().grant.is_none());
+        assert!(matches!(
+            decide(&access(None, None), None, Some(a)),
+            Err(AuthenticateError::NotAMember)
+        ));
+        assert!(
+            decide(&access(None, None), None, None)
+                .unwrap()
+                .grant
+                .is_none()
+        );
     }
 
     #[test]
     fn a_closed_session_and_a_banned_user_are_told_apart() {
         let mut closed = access(None, None);
         closed.session_is_live = false;
-        assert!(matches!(decide(&closed, None, None), Err(AuthenticateError::Unauthenticated)));
+        assert!(matches!(
+            decide(&closed, None, None),
+            Err(AuthenticateError::Unauthenticated)
+        ));
         let mut banned = access(None, None);
         banned.user.status = UserStatus::Banned;
-        assert!(matches!(decide(&banned, None, None), Err(AuthenticateError::NotActive)));
+        assert!(matches!(
+            decide(&banned, None, None),
+            Err(AuthenticateError::NotActive)
+        ));
     }
 }

@@ -82,20 +82,3 @@ pub struct UserAccess {
     /// `None` when they are no member of the named one, or of any.
     pub membership: Option<MemberAccess>,
 }
-
-/// One of a user's tenants, for a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MembershipSummary {
-    /// The tenant.
-    pub tenant_id: TenantId,
-    /// Its slug.
-    pub slug: String,
-    /// Its name.
-    pub name: String,
-    /// Where it stands.
-    pub status: TenantStatus,
-    /// Keys of the user's roles there.
-    pub roles: Vec<String>,
-    /// What those roles allow.
-    pub permissions: PermissionSet,
-}

@@ -38,9 +38,7 @@ pub mod service;
 pub mod session;
 pub mod user;
 
-pub use access::{
-    AccessQuery, MemberAccess, MembershipSummary, OrgClaim, UserAccess, VerifiedIdentity,
-};
+pub use access::{AccessQuery, MemberAccess, OrgClaim, UserAccess, VerifiedIdentity};
 pub use api_key::{
     ApiKey, CreateKeyError, Creator, EnvironmentRef, KeyRecord, KeyState, NewKey, ReadKeyError,
     RevokeKeyError, RotateKeyError, Verification, VerifyCode, VerifyKeyError,

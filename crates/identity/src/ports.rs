@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 
 use crate::{
     AccessQuery, ApiKey, Email, EnvironmentRef, ExternalIdentity, KeyHash, KeyRecord, KeyUse,
-    MembershipSummary, Password, PasswordHash, RevokeReason, Session, User, UserAccess,
-    VerifiedIdentity, secret::Digest256,
+    Password, PasswordHash, RevokeReason, Session, User, UserAccess, VerifiedIdentity,
+    secret::Digest256,
 };
 
 /// Keys, as the store keeps them. Every method fails with [`StoreError`] and nothing else.
@@ -133,9 +133,6 @@ pub trait Store: KeyStore {
     /// Finds a user and their place in the tenant of the request. MUST work before anybody is known, and MUST be one question to the
     /// database, whose cost does not grow with the number of the user's tenants.
     fn access(&mut self, query: &AccessQuery) -> Result<Option<UserAccess>, StoreError>;
-
-    /// The user's active memberships, by tenant name.
-    fn memberships(&mut self, user_id: UserId) -> Result<Vec<MembershipSummary>, StoreError>;
 }
 
 /// Why a password was not hashed or compared.

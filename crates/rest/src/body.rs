@@ -55,15 +55,44 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for MaybeBody<T> {
         let bytes = Bytes::from_request(request, payload);
         Box::pin(async move {
             let bytes = bytes.await.map_err(|error| unreadable(&error))?;
-            if bytes.is_empty() { Ok(Self(T::default())) } else { parse_json(&bytes).map(Self) }
+            if bytes.is_empty() {
+                Ok(Self(T::default()))
+            } else {
+                parse_json(&bytes).map(Self)
+            }
+        })
+    }
+}
+
+/// A JSON body that may be left out: nothing is read as an empty object.
+#[derive(Debug)]
+pub struct OptionalBody<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            parse_json(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self)
         })
     }
 }
 
 fn is_json(request: &HttpRequest) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     kind.is_none_or(|kind| {
-        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence = kind
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         essence == "application/json" || essence.ends_with("+json")
     })
 }
@@ -94,7 +123,11 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        if inner.is_data() { misfit(&path, &inner.to_string()) } else { malformed(&inner) }
+        if inner.is_data() {
+            misfit(&path, &inner.to_string())
+        } else {
+            malformed(&inner)
+        }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
@@ -104,7 +137,11 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "request.malformed_json",
-        format!("The body is not JSON: line {}, column {}.", error.line(), error.column()),
+        format!(
+            "The body is not JSON: line {}, column {}.",
+            error.line(),
+            error.column()
+        ),
     )
 }
 
@@ -144,10 +181,12 @@ impl<T: DeserializeOwned> FromRequest for Params<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let pairs = form_urlencoded::parse(request.query_string().as_bytes());
         let deserializer = serde_urlencoded::Deserializer::new(pairs);
-        let parsed = serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
-            let path = error.path().to_string();
-            misfit(&path, &error.into_inner().to_string())
-        });
+        let parsed = serde_path_to_error::deserialize(deserializer)
+            .map(Self)
+            .map_err(|error| {
+                let path = error.path().to_string();
+                misfit(&path, &error.into_inner().to_string())
+            });
         std::future::ready(parsed)
     }
 }
@@ -162,9 +201,9 @@ impl<T: From<Uuid>> FromRequest for PathId<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let (name, value) = request.match_info().iter().next().unwrap_or(("id", ""));
-        let parsed = Uuid::try_parse(value).map(|id| Self(id.into())).map_err(|_| {
-            FieldError::new(name.to_owned(), "invalid_uuid", "must be a UUID").into()
-        });
+        let parsed = Uuid::try_parse(value)
+            .map(|id| Self(id.into()))
+            .map_err(|_| FieldError::new(name.to_owned(), "invalid_uuid", "must be a UUID").into());
         std::future::ready(parsed)
     }
 }
@@ -174,7 +213,9 @@ impl<T: From<Uuid>> FromRequest for PathId<T> {
 /// # Errors
 /// 412 when it is no ETag that we gave.
 pub fn if_match(request: &HttpRequest) -> Result<Option<i64>, Problem> {
-    let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
+    let Some(value) = request.headers().get(header::IF_MATCH) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
@@ -206,18 +247,32 @@ mod tests {
 
     fn told(body: &str) -> (u16, String) {
         let problem = parse_json::<Thing>(body.as_bytes()).unwrap_err();
-        let told = problem.first_error().unwrap_or_else(|| problem.code().to_owned());
-        (actix_web::ResponseError::status_code(&problem).as_u16(), told)
+        let told = problem
+            .first_error()
+            .unwrap_or_else(|| problem.code().to_owned());
+        (
+            actix_web::ResponseError::status_code(&problem).as_u16(),
+            told,
+        )
     }
 
     #[test]
     fn bad_bodies_name_the_field_and_the_rule() {
         assert_eq!(told("{"), (400, "request.malformed_json".to_owned()));
-        assert_eq!(told(r#"{"name":"a"} x"#), (400, "request.malformed_json".to_owned()));
+        assert_eq!(
+            told(r#"{"name":"a"} x"#),
+            (400, "request.malformed_json".to_owned())
+        );
         assert_eq!(told("{}"), (422, "name:required".to_owned()));
-        assert_eq!(told(r#"{"name":"a","nmae":1}"#), (422, "nmae:unknown_field".to_owned()));
+        assert_eq!(
+            told(r#"{"name":"a","nmae":1}"#),
+            (422, "nmae:unknown_field".to_owned())
+        );
         assert_eq!(told(r#"{"name":7}"#), (422, "name:wrong_type".to_owned()));
-        assert_eq!(told(r#"{"name":"a","size":-1}"#), (422, "size:wrong_type".to_owned()));
+        assert_eq!(
+            told(r#"{"name":"a","size":-1}"#),
+            (422, "size:wrong_type".to_owned())
+        );
         assert_eq!(told("[]"), (422, "body:wrong_type".to_owned()));
     }
 }

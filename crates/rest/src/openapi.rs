@@ -51,6 +51,8 @@ pub(crate) struct Rendered(pub(crate) String);
 /// The contract of this API.
 #[utoipa::path(tag = "operations", responses((status = 200, description = "OpenAPI 3.1")))]
 #[get("/openapi.json")]
-pub(crate) async fn openapi(rendered: Data<Rendered>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(rendered.0.clone())
+pub(crate) async fn contract(rendered: Data<Rendered>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(rendered.0.clone())
 }

@@ -5,10 +5,7 @@ use kernel::{Denied, Principal, PrincipalKind, RequestInfo, Scope, StoreError, T
 use time::OffsetDateTime;
 
 use super::Identity;
-use crate::{
-    AccessQuery, ExternalIdentity, HasherError, MembershipSummary, User, UserAccess,
-    VerifiedIdentity, user,
-};
+use crate::{AccessQuery, ExternalIdentity, HasherError, User, UserAccess, VerifiedIdentity, user};
 
 /// Why it could not be found out what somebody may do.
 #[derive(Debug, thiserror::Error)]
@@ -89,21 +86,17 @@ impl Identity {
         }
     }
 
-    /// The person behind a principal, and their tenants.
+    /// The person behind a principal.
     ///
     /// # Errors
     /// See [`ReadMeError`].
-    pub async fn me(&self, by: &Principal) -> Result<(User, Vec<MembershipSummary>), ReadMeError> {
+    pub async fn me(&self, by: &Principal) -> Result<User, ReadMeError> {
         let user_id = by.user()?;
-        let scope = Scope::of(by);
-        self.db
-            .run(scope, move |store| {
-                let user = store
-                    .user(user_id)?
-                    .ok_or(ReadMeError::Denied(Denied::NotAUser))?;
-                Ok((user, store.memberships(user_id)?))
-            })
-            .await
+        let found: Result<_, StoreError> = self
+            .db
+            .run(Scope::of(by), move |store| store.user(user_id))
+            .await;
+        found?.ok_or(ReadMeError::Denied(Denied::NotAUser))
     }
 }
 

@@ -4,7 +4,7 @@ use diesel::{
     OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use identity::{AccessQuery, MemberAccess, MembershipSummary, UserAccess};
+use identity::{AccessQuery, MemberAccess, UserAccess};
 use kernel::{StoreError, TenantId, TenantStatus, UserId};
 use uuid::Uuid;
 
@@ -76,43 +76,4 @@ impl AccessRow {
 
 pub(super) fn tenant_status(text: &str) -> Result<TenantStatus, StoreError> {
     TenantStatus::parse(text).ok_or_else(|| unreadable("tenants.status", text))
-}
-
-#[derive(QueryableByName)]
-struct MembershipRow {
-    #[diesel(sql_type = SqlUuid)]
-    tenant_id: Uuid,
-    #[diesel(sql_type = Text)]
-    slug: String,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    status: String,
-    #[diesel(sql_type = Array<Text>)]
-    roles: Vec<String>,
-    #[diesel(sql_type = Array<Text>)]
-    permissions: Vec<String>,
-}
-
-pub(super) fn memberships(
-    conn: &mut PgConnection,
-    user_id: UserId,
-) -> Result<Vec<MembershipSummary>, StoreError> {
-    let rows: Vec<MembershipRow> =
-        sql_query("select * from app.memberships_of($1) order by name, tenant_id")
-            .bind::<SqlUuid, _>(user_id.as_uuid())
-            .load(conn)
-            .map_err(store_error)?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(MembershipSummary {
-                tenant_id: row.tenant_id.into(),
-                slug: row.slug,
-                name: row.name,
-                status: tenant_status(&row.status)?,
-                roles: row.roles,
-                permissions: permission_set(row.permissions),
-            })
-        })
-        .collect()
 }

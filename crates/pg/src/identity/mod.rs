@@ -7,8 +7,7 @@ mod sessions;
 
 use identity::{
     AccessQuery, ApiKey, Digest256, Email, EnvironmentRef, ExternalIdentity, KeyHash, KeyRecord,
-    KeyStore, KeyUse, MembershipSummary, PasswordHash, RevokeReason, Session, Store, User,
-    UserAccess,
+    KeyStore, KeyUse, PasswordHash, RevokeReason, Session, Store, User, UserAccess,
 };
 use kernel::{
     ApiKeyId, EnvironmentId, PageRequest, Permission, PermissionSet, ProjectId, SessionId,
@@ -157,10 +156,6 @@ impl Store for PgTx {
 
     fn access(&mut self, query: &AccessQuery) -> Result<Option<UserAccess>, StoreError> {
         access::find(self.conn(), query)
-    }
-
-    fn memberships(&mut self, user_id: UserId) -> Result<Vec<MembershipSummary>, StoreError> {
-        access::memberships(self.conn(), user_id)
     }
 }
 

@@ -1,0 +1,304 @@
+//! What the database knows of somebody, kept for at most a second.
+//!
+//! Entries die in three ways: with their second; when the database rings the bell for their tenant or their user; and when nobody is
+//! listening for the bell, in which case nothing is kept at all. An answer that was on its way when the bell rang is not kept either:
+//! each entry knows when its load began, and a bell that rang since makes it worthless.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use identity::{ExternalIdentity, KeyRecord, OrgClaim, UserAccess};
+use kernel::{SessionId, TenantId};
+use moka::future::Cache;
+use uuid::Uuid;
+
+/// How long an entry lives.
+const TTL: Duration = Duration::from_secs(1);
+/// How long a bell is remembered: longer than a load and an entry live together.
+const MEMORY: Duration = Duration::from_secs(30);
+/// Entries at most.
+const CAPACITY: u64 = 20_000;
+/// Bells remembered before the old ones are swept.
+const SWEEP_AT: usize = 4096;
+
+/// What was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A user, in the tenant that they name or would be given.
+    User {
+        /// Who.
+        identity: ExternalIdentity,
+        /// In which session.
+        session_id: Option<SessionId>,
+        /// The tenant of the request.
+        tenant_id: Option<TenantId>,
+        /// The organisation of the token.
+        org: Option<OrgClaim>,
+    },
+    /// A key, by the SHA-256 of its whole text: the secret was compared when the entry was made.
+    Key([u8; 32]),
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// A user.
+    User(UserAccess),
+    /// A key.
+    Key(KeyRecord),
+}
+
+struct Entry {
+    access: Access,
+    /// Whose bell makes it worthless.
+    ids: Vec<Uuid>,
+    began: u64,
+}
+
+struct Shared {
+    entries: Cache<Subject, Arc<Entry>>,
+    /// Counts bells. A load begins after the bells counted so far.
+    rung: AtomicU64,
+    /// Everything that began before this many bells is worthless.
+    floor: AtomicU64,
+    bells: RwLock<HashMap<Uuid, (u64, Instant)>>,
+    listening: AtomicBool,
+}
+
+/// The cache of one process.
+#[derive(Clone)]
+pub struct AccessCache(Arc<Shared>);
+
+impl Default for AccessCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl AccessCache {
+    /// An empty cache, of no use until somebody [listens](AccessCache::listening).
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Shared {
+            entries: Cache::builder()
+                .max_capacity(CAPACITY)
+                .time_to_live(TTL)
+                .build(),
+            rung: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            bells: RwLock::default(),
+            listening: AtomicBool::new(false),
+        }))
+    }
+
+    /// Says whether bells are heard from now on. What was kept before is dropped either way: a bell may have been missed.
+    pub fn listening(&self, listening: bool) {
+        let now = self.0.rung.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.floor.store(now, Ordering::SeqCst);
+        self.0.listening.store(listening, Ordering::SeqCst);
+    }
+
+    /// The bell rang for a tenant or a user: the payload of a notification on `plinth_access`. One that cannot be read concerns everybody.
+    pub fn ring(&self, payload: &str) {
+        let now = self.0.rung.fetch_add(1, Ordering::SeqCst) + 1;
+        let Ok(id) = Uuid::try_parse(payload) else {
+            self.0.floor.store(now, Ordering::SeqCst);
+            return;
+        };
+        let mut bells = self.0.bells.write().unwrap_or_else(PoisonError::into_inner);
+        bells.insert(id, (now, Instant::now()));
+        if bells.len() >= SWEEP_AT {
+            bells.retain(|_, (_, at)| at.elapsed() < MEMORY);
+        }
+    }
+
+    /// What is known of `subject`: from the cache, or by `load`.
+    ///
+    /// # Errors
+    /// Those of `load`; failures are not kept.
+    pub async fn get<E>(
+        &self,
+        subject: Subject,
+        load: impl Future<Output = Result<Access, E>>,
+    ) -> Result<Access, E> {
+        if !self.0.listening.load(Ordering::SeqCst) {
+            return load.await;
+        }
+        if let Some(entry) = self.0.entries.get(&subject).await
+            && self.is_current(&entry)
+        {
+            return Ok(entry.access.clone());
+        }
+        let (began, started) = (self.0.rung.load(Ordering::SeqCst), Instant::now());
+        let access = load.await?;
+        let entry = Arc::new(Entry {
+            ids: ids(&subject, &access),
+            access: access.clone(),
+            began,
+        });
+        if started.elapsed() < MEMORY / 2 && self.is_current(&entry) {
+            self.0.entries.insert(subject, entry).await;
+        }
+        Ok(access)
+    }
+
+    fn is_current(&self, entry: &Entry) -> bool {
+        if entry.began < self.0.floor.load(Ordering::SeqCst) {
+            return false;
+        }
+        let bells = self.0.bells.read().unwrap_or_else(PoisonError::into_inner);
+        entry
+            .ids
+            .iter()
+            .all(|id| bells.get(id).is_none_or(|(rung, _)| *rung <= entry.began))
+    }
+}
+
+fn ids(subject: &Subject, access: &Access) -> Vec<Uuid> {
+    match (subject, access) {
+        (_, Access::Key(record)) => {
+            let creator = record.key.created_by.map(Uuid::from);
+            creator
+                .into_iter()
+                .chain([record.key.tenant_id.into()])
+                .collect()
+        }
+        (Subject::User { tenant_id, .. }, Access::User(access)) => {
+            let found = access
+                .membership
+                .as_ref()
+                .map(|membership| membership.tenant_id);
+            let tenants = [*tenant_id, found].into_iter().flatten().map(Uuid::from);
+            tenants.chain([access.user.id.into()]).collect()
+        }
+        (Subject::Key(_), Access::User(access)) => vec![access.user.id.into()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use identity::{Email, User, UserStatus};
+    use kernel::{PermissionSet, UserId};
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn access(user: UserId) -> Access {
+        Access::User(UserAccess {
+            user: User {
+                id: user,
+                email: Email::parse("email", "ada@example.com").unwrap(),
+                email_verified: true,
+                name: None,
+                status: UserStatus::Active,
+                last_tenant_id: None,
+                created_at: datetime!(2026-03-01 12:00 UTC),
+            },
+            session_is_live: true,
+            global: PermissionSet::default(),
+            claimed_tenant_id: None,
+            membership: None,
+        })
+    }
+
+    struct Counted {
+        cache: AccessCache,
+        user: UserId,
+        tenant: TenantId,
+        loads: AtomicUsize,
+    }
+
+    impl Counted {
+        fn new() -> Self {
+            let now = datetime!(2026-03-01 12:00 UTC);
+            let cache = AccessCache::new();
+            cache.listening(true);
+            Self {
+                cache,
+                user: UserId::new(now),
+                tenant: TenantId::new(now),
+                loads: AtomicUsize::new(0),
+            }
+        }
+
+        async fn ask(&self, while_loading: impl FnOnce()) -> usize {
+            let subject = Subject::User {
+                identity: ExternalIdentity {
+                    issuer: "i".into(),
+                    subject: "s".into(),
+                },
+                session_id: None,
+                tenant_id: Some(self.tenant),
+                org: None,
+            };
+            let load = async {
+                self.loads.fetch_add(1, Ordering::SeqCst);
+                while_loading();
+                Ok::<_, ()>(access(self.user))
+            };
+            self.cache.get(subject, load).await.unwrap();
+            self.loads.load(Ordering::SeqCst)
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_warm_entry_costs_no_load_until_the_bell_rings() {
+        let counted = Counted::new();
+        assert_eq!(counted.ask(|| ()).await, 1);
+        assert_eq!(counted.ask(|| ()).await, 1);
+        counted.cache.ring(&Uuid::nil().to_string());
+        assert_eq!(counted.ask(|| ()).await, 1, "somebody else's bell");
+        counted.cache.ring(&counted.user.to_string());
+        assert_eq!(counted.ask(|| ()).await, 2);
+        counted.cache.ring(&counted.tenant.to_string());
+        assert_eq!(counted.ask(|| ()).await, 3);
+        counted.cache.ring("not a uuid");
+        assert_eq!(counted.ask(|| ()).await, 4);
+    }
+
+    #[actix_web::test]
+    async fn an_answer_that_the_bell_overtook_is_not_kept() {
+        let counted = Counted::new();
+        assert_eq!(
+            counted
+                .ask(|| counted.cache.ring(&counted.tenant.to_string()))
+                .await,
+            1
+        );
+        assert_eq!(counted.ask(|| ()).await, 2);
+        assert_eq!(counted.ask(|| ()).await, 2);
+    }
+
+    #[actix_web::test]
+    async fn nothing_is_kept_while_nobody_listens() {
+        let counted = Counted::new();
+        counted.ask(|| ()).await;
+        counted.cache.listening(false);
+        assert_eq!(counted.ask(|| ()).await, 2);
+        assert_eq!(counted.ask(|| ()).await, 3);
+        counted.cache.listening(true);
+        assert_eq!(
+            counted.ask(|| ()).await,
+            4,
+            "what was kept before is not trusted"
+        );
+        assert_eq!(counted.ask(|| ()).await, 4);
+    }
+
+    #[actix_web::test]
+    async fn an_entry_lives_for_a_second_at_most() {
+        let counted = Counted::new();
+        counted.ask(|| ()).await;
+        tokio::time::sleep(TTL + Duration::from_millis(50)).await;
+        assert_eq!(counted.ask(|| ()).await, 2);
+    }
+}
