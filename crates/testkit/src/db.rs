@@ -78,7 +78,10 @@ impl TestDb {
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'",
             self.name
         );
-        must("cutting connections", self.server.connect().batch_execute(&statement));
+        must(
+            "cutting connections",
+            self.server.connect().batch_execute(&statement),
+        );
     }
 
     /// For the superuser, who may look at everything.
