@@ -100,8 +100,8 @@ struct CheckedBody {
 }
 
 impl From<Check> for CheckedBody {
-    fn from(check: Check) -> Self {
-        let Some(entitlement) = check.entitlement else {
+    fn from(answer: Check) -> Self {
+        let Some(entitlement) = answer.entitlement else {
             let code = Some("billing.unknown_entitlement");
             return Self {
                 allowed: false,
@@ -112,11 +112,11 @@ impl From<Check> for CheckedBody {
             };
         };
         Self {
-            allowed: check.allowed,
+            allowed: answer.allowed,
             limit: wire_limit(entitlement.grant.maximum),
             used: entitlement.used,
             remaining: wire_limit(entitlement.remaining()),
-            code: (!check.allowed).then_some("billing.limit_reached"),
+            code: (!answer.allowed).then_some("billing.limit_reached"),
         }
     }
 }

@@ -169,9 +169,9 @@ impl InvoiceBody {
     }
 
     fn with_lines(mut invoice: Invoice) -> Self {
-        let lines = lines_of(&mut invoice);
+        let shown = lines_of(&mut invoice);
         Self {
-            lines: Some(lines),
+            lines: Some(shown),
             ..Self::without_lines(invoice)
         }
     }
