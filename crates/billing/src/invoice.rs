@@ -1,7 +1,8 @@
 //! Invoices. An upcoming one is a pure function of plans, period and usage up to a watermark: the same inputs give the same bytes.
 //!
 //! Base prices fall due at the end of the period, each stretch under one plan by its share. Usage is rated by the plan that was in
-//! force when it happened; the stretches under one plan are rated as one, so that going away and coming back opens no tier twice.
+//! force when it happened; the stretches under one plan are rated as one, so that going away and coming back opens no tier twice. Minimum,
+//! maximum and flat amounts are prorated like base prices.
 
 use std::collections::BTreeMap;
 
@@ -159,9 +160,9 @@ pub fn draft(bill: &Bill) -> Result<Invoice, Overflow> {
         .iter()
         .map(|cut| base_line(bill, cut))
         .collect();
-    for (plan, period) in extents(&bill.stretches) {
-        for price in &plan.prices {
-            lines.extend(usage_line(bill, plan, period, price)?);
+    for tenure in tenures(&bill.stretches) {
+        for price in &tenure.plan.prices {
+            lines.extend(usage_line(bill, &tenure, price)?);
         }
     }
     let currency = bill
@@ -181,19 +182,35 @@ pub fn draft(bill: &Bill) -> Result<Invoice, Overflow> {
     })
 }
 
-/// Each plan once, in the order of first appearance, from its first to its last instant.
-fn extents(stretches: &[(Plan, Period)]) -> Vec<(&Plan, Period)> {
-    let mut extents: Vec<(&Plan, Period)> = Vec::new();
+/// All stretches under one plan.
+struct Tenure<'a> {
+    plan: &'a Plan,
+    /// From the first instant to the last.
+    extent: Period,
+    /// Their lengths together, in microseconds.
+    length: i64,
+}
+
+/// Each plan once, in the order of first appearance.
+fn tenures(stretches: &[(Plan, Period)]) -> Vec<Tenure<'_>> {
+    let mut tenures: Vec<Tenure<'_>> = Vec::new();
     for (plan, part) in stretches {
-        match extents
+        match tenures
             .iter_mut()
-            .find(|(seen, _)| seen.reference() == plan.reference())
+            .find(|seen| seen.plan.reference() == plan.reference())
         {
-            Some((_, extent)) => extent.end = part.end,
-            None => extents.push((plan, *part)),
+            Some(seen) => {
+                seen.extent.end = part.end;
+                seen.length += part.length();
+            }
+            None => tenures.push(Tenure {
+                plan,
+                extent: *part,
+                length: part.length(),
+            }),
         }
     }
-    extents
+    tenures
 }
 
 fn base_line(bill: &Bill, (plan, part): &(Plan, Period)) -> Line {
@@ -214,12 +231,9 @@ fn base_line(bill: &Bill, (plan, part): &(Plan, Period)) -> Line {
     }
 }
 
-fn usage_line(
-    bill: &Bill,
-    plan: &Plan,
-    period: Period,
-    price: &Price,
-) -> Result<Option<Line>, Overflow> {
+fn usage_line(bill: &Bill, tenure: &Tenure<'_>, price: &Price) -> Result<Option<Line>, Overflow> {
+    let plan = tenure.plan;
+    let price = &price.prorated(tenure.length, bill.period.length());
     let key = (plan.reference(), price.metric.clone());
     let quantity = bill.usage.get(&key).cloned().unwrap_or_else(Quantity::zero);
     let charge = rating::rate(price, &quantity)?;
@@ -235,7 +249,7 @@ fn usage_line(
         ),
         metric: Some(price.metric.clone()),
         plan: plan.reference(),
-        period,
+        period: tenure.extent,
         quantity,
         unit_price: charge.unit_price,
         tiers: charge.tiers,

@@ -1,7 +1,7 @@
 //! Prices of usage. Unit prices are exact decimals in major units (dollars, not cents).
 
-use bigdecimal::{BigDecimal, Zero};
-use kernel::{Currency, FieldError, Quantity};
+use bigdecimal::{BigDecimal, RoundingMode, Zero};
+use kernel::{Currency, FieldError, Money, Quantity};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Digits that a unit price may have behind the point.
@@ -139,6 +139,23 @@ impl Price {
             maximum: None,
         };
         price.check().map(|()| price)
+    }
+
+    /// The price of a part of a period: what does not depend on usage shrinks with it, rounded half away from zero.
+    #[must_use]
+    pub fn prorated(&self, part: i64, whole: i64) -> Self {
+        let mut price = self.clone();
+        if part >= whole {
+            return price;
+        }
+        let share = |amount| Money::new(amount, self.currency).share(part, whole).amount;
+        price.minimum = self.minimum.map(share);
+        price.maximum = self.maximum.map(share);
+        if let PriceModel::Flat { amount } = &mut price.model {
+            let exact = &*amount * BigDecimal::from(part) / BigDecimal::from(whole);
+            *amount = exact.with_scale_round(MAX_SCALE, RoundingMode::HalfUp);
+        }
+        price
     }
 
     /// Checks what a catalogue says.

@@ -129,6 +129,27 @@ fn coming_back_to_a_plan_opens_no_tier_twice() {
 }
 
 #[test]
+fn bounds_and_flat_amounts_shrink_with_the_stretch() {
+    let mut pro = plan("pro", 0);
+    pro.prices.truncate(1);
+    pro.prices[0].minimum = Some(1000);
+    let flat = PriceModel::Flat { amount: 31.into() };
+    pro.prices
+        .push(Price::new("seat", Currency::USD, flat).unwrap());
+    let amounts = |part| {
+        let invoice = invoice::draft(&bill(vec![(pro.clone(), part)], &[])).unwrap();
+        invoice
+            .lines
+            .iter()
+            .skip(1)
+            .map(|line| line.amount)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(amounts(JANUARY.clip(JANUARY.start, FIFTEENTH)), [452, 1400]);
+    assert_eq!(amounts(JANUARY), [1000, 3100]);
+}
+
+#[test]
 fn the_same_inputs_give_the_same_bytes() {
     let once = |zeros: &str| {
         let mut pro = plan("pro", 9900);
