@@ -41,18 +41,18 @@ pub struct IssuerSettings {
     /// When set: `azp` must be present and listed.
     #[serde(default)]
     pub authorized_parties: Vec<String>,
-    /// How far clocks may differ.
+    /// How far clocks may differ; an hour at most.
     #[serde(default = "five")]
-    pub leeway_seconds: u32,
+    pub leeway_seconds: u64,
     /// How long keys are used without asking again.
     #[serde(default = "five_minutes")]
-    pub jwks_ttl_seconds: u32,
+    pub jwks_ttl_seconds: u64,
     /// How long asking may take.
     #[serde(default = "three")]
-    pub jwks_timeout_seconds: u32,
+    pub jwks_timeout_seconds: u64,
     /// The pause between two requests for keys that tokens with an unknown `kid` cause.
     #[serde(default = "thirty")]
-    pub jwks_cooldown_seconds: u32,
+    pub jwks_cooldown_seconds: u64,
     /// When set: the allowed `typ` of a token's header.
     #[serde(default)]
     pub token_types: Vec<String>,
@@ -61,16 +61,16 @@ pub struct IssuerSettings {
     pub signing_key: Option<SecretString>,
 }
 
-const fn five() -> u32 {
+const fn five() -> u64 {
     5
 }
-const fn five_minutes() -> u32 {
+const fn five_minutes() -> u64 {
     300
 }
-const fn three() -> u32 {
+const fn three() -> u64 {
     3
 }
-const fn thirty() -> u32 {
+const fn thirty() -> u64 {
     30
 }
 
@@ -145,12 +145,11 @@ impl IssuerSettings {
 
     /// The time limits of the key cache.
     #[must_use]
-    pub fn jwks_timing(&self) -> (Duration, Duration, Duration) {
-        let seconds = |n: u32| Duration::from_secs(u64::from(n));
+    pub const fn jwks_timing(&self) -> (Duration, Duration, Duration) {
         (
-            seconds(self.jwks_ttl_seconds),
-            seconds(self.jwks_timeout_seconds),
-            seconds(self.jwks_cooldown_seconds),
+            Duration::from_secs(self.jwks_ttl_seconds),
+            Duration::from_secs(self.jwks_timeout_seconds),
+            Duration::from_secs(self.jwks_cooldown_seconds),
         )
     }
 

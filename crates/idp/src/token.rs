@@ -96,7 +96,7 @@ impl Policy {
                 .iter()
                 .map(|typ| plain_type(typ))
                 .collect(),
-            leeway: Duration::seconds(i64::from(settings.leeway_seconds)),
+            leeway: Duration::seconds(settings.leeway_seconds.min(3600).cast_signed()),
         })
     }
 

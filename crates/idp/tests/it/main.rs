@@ -1,6 +1,10 @@
 //! Issuers against a server that publishes keys, fails, and changes its mind.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on must stop"
+)]
 
 mod provider;
 
@@ -103,7 +107,7 @@ async fn redirects_of_the_key_address_are_not_followed() {
     let key = SigningKey::new("k1");
     let provider = Provider::start(&[&key]);
     let issuers = trusting(&provider, |settings| {
-        settings.jwks_url = Some(provider.url("/redirect"))
+        settings.jwks_url = Some(provider.url("/redirect"));
     });
     let token = key.sign(&provider.claims());
     assert_eq!(
@@ -161,7 +165,7 @@ async fn other_algorithms_are_not_tried() {
     let confused = encode(&header, &provider.claims(), &secret).unwrap();
     assert_eq!(verify(&issuers, &confused).await, Err(TokenError::Invalid));
     let rs_only = trusting(&provider, |settings| {
-        settings.algorithms = vec!["RS256".into()]
+        settings.algorithms = vec!["RS256".into()];
     });
     let token = key.sign(&provider.claims());
     assert_eq!(verify(&rs_only, &token).await, Err(TokenError::Invalid));

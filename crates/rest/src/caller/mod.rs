@@ -63,13 +63,14 @@ impl Caller {
             path: tenant::of_path(request),
             header,
         };
-        let found = services
+        let principal = services
             .authenticator
             .principal(shown, named, info(request))
-            .await;
-        found
-            .map(|principal| Some(Self(principal)))
-            .map_err(Problem::from)
+            .await?;
+        if let Some(standing) = services.limits.admit(&principal)? {
+            request.extensions_mut().insert(standing);
+        }
+        Ok(Some(Self(principal)))
     }
 }
 
@@ -89,7 +90,15 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { Self::find(&request).await?.ok_or_else(unauthenticated) })
+        Box::pin(async move {
+            let caller = Self::find(&request).await?.ok_or_else(unauthenticated)?;
+            if let Some(services) = request.app_data::<Data<Services>>()
+                && let Some(standing) = services.limits.admit(&caller)?
+            {
+                request.extensions_mut().insert(standing);
+            }
+            Ok(caller)
+        })
     }
 }
 

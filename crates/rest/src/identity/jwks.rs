@@ -19,5 +19,5 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 async fn jwks(services: Data<Services>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .json(&*services.jwks)
+        .json(&services.published_keys)
 }
