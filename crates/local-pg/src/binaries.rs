@@ -93,7 +93,7 @@ impl Binaries {
             .find(|binaries| binaries.major >= OLDEST)
             .ok_or_else(|| FindError::Missing {
                 newest_old,
-                command: crate::install::command_to_type(),
+                command: crate::install::command_to_type(newest_old),
             })
     }
 

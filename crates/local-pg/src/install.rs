@@ -62,12 +62,18 @@ impl Binaries {
     /// # Errors
     /// [`FindError::Missing`] with the command to type when it may not install, [`FindError::Install`] when that failed.
     pub fn find_or_install(say: Say<'_>) -> Result<Self, FindError> {
-        let missing = match Self::find() {
-            Err(missing @ FindError::Missing { .. }) => missing,
+        let (newest_old, command) = match Self::find() {
+            Err(FindError::Missing {
+                newest_old,
+                command,
+            }) => (newest_old, command),
             settled => return settled,
         };
         let (Some(manager), Some(rights)) = (manager(), Rights::of_this_process()) else {
-            return Err(missing);
+            return Err(FindError::Missing {
+                newest_old,
+                command,
+            });
         };
         say("No PostgreSQL was found on this machine.");
         let install = match manager.program {
@@ -77,17 +83,15 @@ impl Binaries {
                 .iter()
                 .try_for_each(|command| rights.run(command, say)),
         };
-        install.map_err(|why| FindError::Install {
-            why,
-            command: command_to_type(),
-        })?;
+        install.map_err(|why| FindError::Install { why, command })?;
         Self::find()
     }
 }
 
-/// What a person types on this machine to get PostgreSQL.
-pub(crate) fn command_to_type() -> String {
+/// What a person types on this machine to get PostgreSQL. A distribution that gave them an old one has no newer one to give.
+pub(crate) fn command_to_type(newest_old: Option<u32>) -> String {
     match manager() {
+        Some(manager) if manager.program == "apt-get" && newest_old.is_some() => PGDG.to_owned(),
         Some(manager) => manager.typed.to_owned(),
         None if cfg!(target_os = "macos") => "brew install postgresql@17".to_owned(),
         None => format!("(your system's package manager) install PostgreSQL {OLDEST} or newer"),
