@@ -10,6 +10,7 @@ use pg::Pg;
 use secrecy::ExposeSecret;
 use tenancy::{InvitationTokens, Mailer};
 use tokio::signal::unix::{SignalKind, signal};
+use usage::Books;
 
 use crate::Failure;
 
@@ -28,8 +29,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         max_connections: config.database.max_connections,
         statement_timeout: config.database.statement_timeout(),
     })?;
-    let registry = registry(config, &pg)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let registry = registry(config, &pg, &clock)?;
     let worker = Worker::new(pg.unit_of_work(|tx| tx), clock, registry, settings(config));
     let mut stop = std::pin::pin!(stop);
     tokio::select! {
@@ -57,15 +58,17 @@ async fn check_role(pg: &Pg) -> Result<(), StoreError> {
     }
 }
 
-fn registry(config: &Config, pg: &Pg) -> Result<Registry, Failure> {
-    Ok(catalogue::registry(catalogue::Ports {
+fn registry(config: &Config, pg: &Pg, clock: &Arc<dyn Clock>) -> Result<Registry, Failure> {
+    let registry = catalogue::registry(catalogue::Ports {
         tenancy: pg.unit_of_work(|tx| tx),
         lifecycle: pg.unit_of_work(|tx| tx),
         upkeep: pg.unit_of_work(|tx| tx),
         tokens: tokens(config)?,
         mailer: mailer(config)?,
         link_base: config.mail.link_base.clone(),
-    }))
+    });
+    let books = Books::new(pg.unit_of_work(|tx| tx), Arc::clone(clock));
+    Ok(jobs::usage::register(registry, &books))
 }
 
 /// The API makes the same: see `bins/api`.

@@ -1,10 +1,6 @@
 //! The program itself: how it starts, how it stops, and what is left when it is killed.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on must stop"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 use std::{
     path::Path,
