@@ -514,8 +514,9 @@ diesel::table! {
         count -> Int8,
         min -> Numeric,
         max -> Numeric,
+        first_at -> Timestamptz,
+        last_at -> Timestamptz,
         last_value -> Nullable<Numeric>,
-        last_at -> Nullable<Timestamptz>,
         last_received_at -> Nullable<Timestamptz>,
         last_dedup -> Nullable<Uuid>,
     }

@@ -78,10 +78,12 @@ create table usage_rollups (
     count bigint not null,
     min numeric not null,
     max numeric not null,
+    -- When the first and the last event of the bucket happened: a range that has both inside needs no look at the events themselves.
+    first_at timestamptz not null,
+    last_at timestamptz not null,
     -- For meters that keep the latest value: the last event of the bucket by (occurred_at, received_at, dedup), an order that does not
     -- depend on when the rollup came by.
     last_value numeric,
-    last_at timestamptz,
     last_received_at timestamptz,
     last_dedup uuid,
     primary key (tenant_id, meter_id, bucket, project_id, user_id, model)

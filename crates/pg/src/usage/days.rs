@@ -79,7 +79,7 @@ pub(super) fn hold(
     let unrolled: Answer = sql_query(
         "select exists (
              select from usage_events
-             where txid >= (select txid from usage_watermark)
+             where txid >= (select txid from usage_watermark) and txid <= 9223372036854775807
                  and tenant_id = $1 and occurred_at >= $2 and occurred_at < $3) as answer",
     )
     .bind::<sql::Uuid, _>(tenant_id.as_uuid())

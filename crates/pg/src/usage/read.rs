@@ -1,4 +1,4 @@
-//! Reading usage: rollups for whole quarters of an hour, raw events for what is behind the watermark and for clipped buckets.
+//! Reading usage: rollups where a bucket lies inside the range, raw events for what is not rolled up and for clipped buckets.
 //!
 //! One statement is one snapshot: the watermark it sees is the one that the rollups it sees belong to, so no event is counted twice or
 //! missed, whatever a roller does meanwhile.
@@ -38,7 +38,8 @@ macro_rules! raw {
     from usage_events e
     where e.tenant_id = $1 and e.meter_id = any ($2) and ($8::uuid is null or e.project_id = $8)
         -- Nothing is received long before it happens: older partitions need not be looked at.
-        and e.received_at >= $6 - interval '1 hour' and ",
+        and e.received_at >= $6 - interval '1 hour' and e.occurred_at >= $6 and e.occurred_at < $7
+        and ",
             $when
         )
     };
@@ -52,20 +53,32 @@ with mark as materialized (
     from usage_watermark
 ), wanted as (
     select * from unnest($2 || $3, $4::text[], $5::text[], $22::text[]) as w (meter_id, metric, aggregation, value_field)
+), clipped as materialized (
+    -- Buckets at the ends of the range that have events on both sides of its end.
+    select r.meter_id, r.bucket, r.project_id, r.user_id, r.model
+    from usage_rollups r
+    where r.tenant_id = $1 and r.meter_id = any ($2) and ($8::uuid is null or r.project_id = $8)
+        and r.bucket = any (array[$10, $11]) and (r.first_at < $6 or r.last_at >= $7)
+        and r.last_at >= $6 and r.first_at < $7 and (select txid from mark) > 0
 ), parts as (
     select r.meter_id, r.bucket as at, r.project_id, r.user_id, r.model, r.sum, r.count, r.min, r.max,
         r.last_value, r.last_at, r.last_received_at, r.last_dedup, null::text as value
     from usage_rollups r
     where r.tenant_id = $1 and r.meter_id = any ($2) and ($8::uuid is null or r.project_id = $8)
-        and r.bucket >= $10 and r.bucket < $11 and (select txid from mark) > 0",
+        and r.bucket >= $10 and r.bucket < $7 and r.first_at >= $6 and r.last_at < $7
+        and (select txid from mark) > 0",
+    // The upper bound, which excludes nothing, tells the planner that the range is narrow.
     raw!(
-        "e.occurred_at >= $6 and e.occurred_at < $7 and e.txid >= (select txid from mark)
+        "e.txid >= (select txid from mark) and e.txid <= 9223372036854775807
         and ($9::text is null or pg_visible_in_snapshot(e.txid::text::xid8, $9::pg_snapshot))"
     ),
-    raw!("e.occurred_at >= $6 and e.occurred_at < least($10, $7) and e.txid < (select txid from mark)"),
+    // `+ 0` keeps the planner from the index on txid, along which nearly everything would match.
     raw!(
-        "e.occurred_at >= greatest($11, least($10, $7)) and e.occurred_at < $7
-        and e.txid < (select txid from mark)"
+        "(select exists (select from clipped)) and e.txid + 0 < (select txid from mark)
+        and (e.occurred_at < $10 + interval '15 minutes' or e.occurred_at >= $11)
+        and (e.meter_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00:00+00'),
+            coalesce(e.project_id, '00000000-0000-0000-0000-000000000000'), coalesce(e.user_id, ''), coalesce(e.model, '')
+        ) in (select c.meter_id, c.bucket, c.project_id, c.user_id, c.model from clipped c)"
     ),
     "
     union all
@@ -158,8 +171,8 @@ pub(super) fn rows(
         .bind::<sql::Timestamptz, _>(query.to)
         .bind::<sql::Nullable<sql::Uuid>, _>(query.project_id.map(ProjectId::as_uuid))
         .bind::<sql::Nullable<sql::Text>, _>(page.as_of)
-        .bind::<sql::Timestamptz, _>(quarter_from(query.from))
-        .bind::<sql::Timestamptz, _>(quarter_until(query.to))
+        .bind::<sql::Timestamptz, _>(quarter_of(query.from))
+        .bind::<sql::Timestamptz, _>(quarter_of(query.to))
         .bind::<sql::Bool, _>(query.with_empty)
         .bind::<sql::Nullable<sql::Array<sql::Timestamptz>>, _>(starts)
         .bind::<sql::Bool, _>(query.group_by.project)
@@ -197,18 +210,8 @@ fn statement(has_latest: bool, has_unique: bool) -> String {
     .concat()
 }
 
-/// The start of the first quarter of an hour that begins at or after an instant.
-fn quarter_from(at: OffsetDateTime) -> OffsetDateTime {
-    let start = quarter_until(at);
-    if start == at {
-        at
-    } else {
-        start.saturating_add(BUCKET)
-    }
-}
-
 /// The start of the quarter of an hour around an instant.
-fn quarter_until(at: OffsetDateTime) -> OffsetDateTime {
+fn quarter_of(at: OffsetDateTime) -> OffsetDateTime {
     let width = BUCKET.whole_nanoseconds();
     let into = at.unix_timestamp_nanos().rem_euclid(width);
     at.saturating_sub(Duration::nanoseconds(i64::try_from(into).unwrap_or(0)))
@@ -281,11 +284,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_quarters_lie_inside_the_range() {
-        let at = datetime!(2026-11-01 10:05 UTC);
-        assert_eq!(quarter_from(at), datetime!(2026-11-01 10:15 UTC));
-        assert_eq!(quarter_until(at), datetime!(2026-11-01 10:00 UTC));
-        let on = datetime!(2026-11-01 10:15 UTC);
-        assert_eq!((quarter_from(on), quarter_until(on)), (on, on));
+    fn a_quarter_starts_before_what_is_in_it() {
+        let quarter = datetime!(2026-11-01 10:15 UTC);
+        assert_eq!(quarter_of(quarter), quarter);
+        assert_eq!(
+            quarter_of(datetime!(2026-11-01 10:29:59.999999 UTC)),
+            quarter
+        );
+        assert_eq!(
+            quarter_of(datetime!(1969-12-31 23:59 UTC)),
+            datetime!(1969-12-31 23:45 UTC)
+        );
     }
 }

@@ -31,7 +31,8 @@ with batch as (
     from usage_events where txid >= $1 and txid < $2
 ), fresh as (
     select tenant_id, meter_id, bucket, project_id, user_id, model,
-        sum(quantity) as sum, count(*) as count, min(quantity) as min, max(quantity) as max
+        sum(quantity) as sum, count(*) as count, min(quantity) as min, max(quantity) as max,
+        min(occurred_at) as first_at, max(occurred_at) as last_at
     from batch group by tenant_id, meter_id, bucket, project_id, user_id, model
 ), latest as (
     select distinct on (b.tenant_id, b.meter_id, b.bucket, b.project_id, b.user_id, b.model) b.*
@@ -40,20 +41,21 @@ with batch as (
         b.occurred_at desc, b.received_at desc, b.dedup desc
 ), moved as (
     insert into usage_rollups as r (tenant_id, meter_id, bucket, project_id, user_id, model, sum, count, min, max,
-        last_value, last_at, last_received_at, last_dedup)
+        first_at, last_at, last_value, last_received_at, last_dedup)
     select f.tenant_id, f.meter_id, f.bucket, f.project_id, f.user_id, f.model, f.sum, f.count, f.min, f.max,
-        l.quantity, l.occurred_at, l.received_at, l.dedup
+        f.first_at, f.last_at, l.quantity, l.received_at, l.dedup
     from fresh f left join latest l using (tenant_id, meter_id, bucket, project_id, user_id, model)
     order by tenant_id, meter_id, bucket, project_id, user_id, model
     on conflict (tenant_id, meter_id, bucket, project_id, user_id, model) do update set
         sum = r.sum + excluded.sum, count = r.count + excluded.count,
         min = least(r.min, excluded.min), max = greatest(r.max, excluded.max),
-        (last_value, last_at, last_received_at, last_dedup) = (
-            select l.value, l.at, l.received_at, l.dedup
-            from (values (r.last_value, r.last_at, r.last_received_at, r.last_dedup),
-                (excluded.last_value, excluded.last_at, excluded.last_received_at, excluded.last_dedup)
-            ) as l (value, at, received_at, dedup)
-            order by l.at desc nulls last, l.received_at desc, l.dedup desc limit 1)
+        first_at = least(r.first_at, excluded.first_at), last_at = greatest(r.last_at, excluded.last_at),
+        last_value = case when (excluded.last_at, excluded.last_received_at, excluded.last_dedup)
+            > (r.last_at, r.last_received_at, r.last_dedup) then excluded.last_value else r.last_value end,
+        last_received_at = case when (excluded.last_at, excluded.last_received_at, excluded.last_dedup)
+            > (r.last_at, r.last_received_at, r.last_dedup) then excluded.last_received_at else r.last_received_at end,
+        last_dedup = case when (excluded.last_at, excluded.last_received_at, excluded.last_dedup)
+            > (r.last_at, r.last_received_at, r.last_dedup) then excluded.last_dedup else r.last_dedup end
 ), touched as (
     select tenant_id, bucket, sum(count)::bigint as events from fresh group by tenant_id, bucket
 )

@@ -22,10 +22,13 @@ impl Dice {
         from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
     }
 
-    /// An instant of a season with clock changes in Europe and America; often on a quarter of an hour, where mistakes are made.
+    /// An instant of a season with clock changes in Europe and America; often on a quarter of an hour, where mistakes are made, and often
+    /// in one of a few quarters, so that ranges end amid events.
     fn instant(&mut self) -> OffsetDateTime {
+        let quarters = self.pick(&[6, 96 * 20]);
+        let quarter = i64::try_from(self.roll(quarters)).unwrap();
         let start = datetime!(2025-10-20 00:00 UTC);
-        let at = start + Duration::minutes(15 * i64::try_from(self.roll(96 * 20)).unwrap());
+        let at = start + Duration::minutes(15 * quarter);
         if self.roll(3) == 0 {
             at
         } else {
@@ -185,7 +188,7 @@ async fn reads_equal_plain_sql_at_random_moments_in_random_zones() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut sent = 0;
     let mut compared = 0;
-    for _ in 0..60 {
+    for _ in 0..120 {
         let events = dice.roll(40);
         let items: Vec<Item> = (0..events)
             .map(|n| random_event(&mut dice, sent + n))
