@@ -61,7 +61,7 @@ with mark as materialized (
         and r.bucket = any (array[$10, $11]) and (r.first_at < $6 or r.last_at >= $7)
         and r.last_at >= $6 and r.first_at < $7 and (select txid from mark) > 0
 ), parts as (
-    select r.meter_id, r.bucket as at, r.project_id, r.user_id, r.model, r.sum, r.count, r.min, r.max,
+    select r.meter_id, greatest(r.bucket, $6) as at, r.project_id, r.user_id, r.model, r.sum, r.count, r.min, r.max,
         r.last_value, r.last_at, r.last_received_at, r.last_dedup, null::text as value
     from usage_rollups r
     where r.tenant_id = $1 and r.meter_id = any ($2) and ($8::uuid is null or r.project_id = $8)
