@@ -51,8 +51,15 @@ enum Form {
 impl Form {
     fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE);
-        let kind = kind.map_or("application/json", |value| value.to_str().unwrap_or_default());
-        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let kind = kind.map_or("application/json", |value| {
+            value.to_str().unwrap_or_default()
+        });
+        let essence = kind
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         match essence.as_str() {
             "application/json" => Ok(Self::Json),
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Self::Lines),
@@ -70,14 +77,15 @@ impl Form {
     fn items(self, text: &str) -> Result<Vec<Item>, Problem> {
         match self {
             Self::Lines => {
-                let lines: Vec<&str> =
-                    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+                let lines: Vec<&str> = text
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| !line.is_empty())
+                    .collect();
                 each(&lines, Item::parse_plain)
             }
             Self::CloudEvents => array(parse(text)?, "body", Item::parse_cloud_event),
-            Self::CloudEvent => {
-                one(parse(text)?, Item::parse_cloud_event)
-            }
+            Self::CloudEvent => one(parse(text)?, Item::parse_cloud_event),
             Self::Json => {
                 let body: &RawValue = parse(text)?;
                 if body.get().starts_with('[') {
@@ -102,7 +110,9 @@ fn envelope(body: &RawValue) -> Result<Option<&RawValue>, Problem> {
     let Ok(mut fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(body.get()) else {
         return Ok(None);
     };
-    let Some(events) = fields.remove("events") else { return Ok(None) };
+    let Some(events) = fields.remove("events") else {
+        return Ok(None);
+    };
     match fields.into_keys().next() {
         None => Ok(Some(events)),
         Some(name) => {
@@ -115,7 +125,12 @@ fn one(event: &RawValue, read: Read) -> Result<Vec<Item>, Problem> {
     if event.get().starts_with('{') {
         return Ok(vec![read(event.get())]);
     }
-    Err(FieldError::new("body", "wrong_type", "must be an event or an array of events").into())
+    Err(FieldError::new(
+        "body",
+        "wrong_type",
+        "must be an event or an array of events",
+    )
+    .into())
 }
 
 fn array(events: &RawValue, field: &'static str, read: Read) -> Result<Vec<Item>, Problem> {
@@ -155,7 +170,11 @@ mod tests {
     use super::*;
 
     fn ids(form: Form, text: &str) -> Vec<Option<String>> {
-        form.items(text).unwrap().into_iter().map(|item| item.id).collect()
+        form.items(text)
+            .unwrap()
+            .into_iter()
+            .map(|item| item.id)
+            .collect()
     }
 
     fn some(id: &str) -> Option<String> {
@@ -165,7 +184,10 @@ mod tests {
     #[test]
     fn one_many_and_wrapped_events_are_told_apart() {
         assert_eq!(ids(Form::Json, r#" {"id":"a","metric":"m"} "#), [some("a")]);
-        assert_eq!(ids(Form::Json, r#"[{"id":"a"},7,{"id":"b"}]"#), [some("a"), None, some("b")]);
+        assert_eq!(
+            ids(Form::Json, r#"[{"id":"a"},7,{"id":"b"}]"#),
+            [some("a"), None, some("b")]
+        );
         assert_eq!(ids(Form::Json, r#"{"events":[{"id":"a"}]}"#), [some("a")]);
         assert_eq!(ids(Form::Json, "[]"), []);
     }
@@ -183,7 +205,10 @@ mod tests {
         assert_eq!(code(Form::Json, ""), Some("request.malformed_json"));
         assert_eq!(code(Form::Json, "7"), Some("request.invalid"));
         assert_eq!(code(Form::Json, r#"{"events":7}"#), Some("request.invalid"));
-        assert_eq!(code(Form::Json, r#"{"events":[],"x":1}"#), Some("request.invalid"));
+        assert_eq!(
+            code(Form::Json, r#"{"events":[],"x":1}"#),
+            Some("request.invalid")
+        );
         assert_eq!(code(Form::CloudEvents, "{}"), Some("request.invalid"));
         let many = format!("[{}]", vec!["{}"; MAX_ITEMS + 1].join(","));
         assert_eq!(code(Form::Json, &many), Some("usage.too_many_events"));

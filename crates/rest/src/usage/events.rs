@@ -48,7 +48,10 @@ struct IngestQuery {
 
 /// An event in the plain form. Also taken: an array of at most 1,000, `{"events": […]}`, NDJSON, and CloudEvents 1.0.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body for the contract; events are read one by one, without it")]
+#[expect(
+    dead_code,
+    reason = "describes the body for the contract; events are read one by one, without it"
+)]
 #[schema(as = UsageEvent)]
 struct EventBody {
     /// The sender's id for the event: the same when it is sent again. At most 255 bytes.
@@ -113,19 +116,32 @@ impl From<Receipt> for ReceiptBody {
     fn from(receipt: Receipt) -> Self {
         let [accepted, duplicates, conflicts, rejected] = receipt.counts();
         let results = receipt.results.into_iter().map(ResultBody::from).collect();
-        Self { accepted, duplicates, conflicts, rejected, results }
+        Self {
+            accepted,
+            duplicates,
+            conflicts,
+            rejected,
+            results,
+        }
     }
 }
 
 impl From<ItemResult> for ResultBody {
     fn from(result: ItemResult) -> Self {
-        let plain = |status| Self { id: None, status, reason: None, field: None, message: None };
+        let plain = |status| Self {
+            id: None,
+            status,
+            reason: None,
+            field: None,
+            message: None,
+        };
         let body = match result.outcome {
             Outcome::Accepted => plain("accepted"),
             Outcome::Duplicate => plain("duplicate"),
-            Outcome::Conflict => {
-                Self { reason: Some("usage.conflict"), ..plain("conflict") }
-            }
+            Outcome::Conflict => Self {
+                reason: Some("usage.conflict"),
+                ..plain("conflict")
+            },
             Outcome::Rejected(rejection) => Self {
                 reason: Some(rejection.code),
                 field: Some(rejection.field.into_owned()).filter(|field| !field.is_empty()),
@@ -133,7 +149,10 @@ impl From<ItemResult> for ResultBody {
                 ..plain("rejected")
             },
         };
-        Self { id: result.id, ..body }
+        Self {
+            id: result.id,
+            ..body
+        }
     }
 }
 
@@ -154,13 +173,16 @@ impl From<ItemResult> for ResultBody {
     )
 )]
 #[post("/v1/events")]
-async fn ingest(
+pub(super) async fn ingest(
     services: Data<Services>,
     caller: Caller,
     Params(query): Params<IngestQuery>,
     Batch(items): Batch,
 ) -> Result<Json<ReceiptBody>, Problem> {
-    let options = Options { backfill: query.backfill, strict: query.strict };
+    let options = Options {
+        backfill: query.backfill,
+        strict: query.strict,
+    };
     let receipt = services.usage.ingest(&caller, items, options).await?;
     Ok(Json(receipt.into()))
 }

@@ -21,9 +21,10 @@ impl From<CreateMeterError> for Problem {
         match error {
             CreateMeterError::Denied(error) => error.into(),
             CreateMeterError::Invalid(error) => error.into(),
-            CreateMeterError::Exists { key } => {
-                Self::conflict("usage.meter_exists", format!("There is a meter {key} already."))
-            }
+            CreateMeterError::Exists { key } => Self::conflict(
+                "usage.meter_exists",
+                format!("There is a meter {key} already."),
+            ),
             CreateMeterError::Store(error) => error.into(),
         }
     }
@@ -102,7 +103,7 @@ impl From<Meter> for MeterBody {
     responses((status = 200, description = "A page of meters", body = ListBody<MeterBody>))
 )]
 #[get("/v1/meters")]
-async fn list(
+pub(super) async fn list(
     services: Data<Services>,
     caller: Caller,
     Params(page): Params<PageQuery>,
@@ -121,7 +122,7 @@ async fn list(
     )
 )]
 #[post("/v1/meters")]
-async fn create(
+pub(super) async fn create(
     services: Data<Services>,
     caller: Caller,
     Body(body): Body<NewMeterBody>,

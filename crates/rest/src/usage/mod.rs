@@ -13,7 +13,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(events::ingest)
         .service(usage::read)
-        .service(usage::summary)
+        .service(usage::summarise)
         .service(meters::list)
         .service(meters::create);
 }

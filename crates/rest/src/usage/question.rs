@@ -54,22 +54,35 @@ impl Question {
         request.group_by = GroupBy::parse(dimensions.iter().map(String::as_str))?;
         request.metrics.sort();
         request.metrics.dedup();
-        Ok(Self { request, page: PageRequest::parse(limit, cursor.as_deref())? })
+        Ok(Self {
+            request,
+            page: PageRequest::parse(limit, cursor.as_deref())?,
+        })
     }
 }
 
 fn words(value: &str) -> impl Iterator<Item = String> {
-    value.split(',').map(str::trim).filter(|word| !word.is_empty()).map(ToOwned::to_owned)
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(ToOwned::to_owned)
 }
 
 fn number(value: &str) -> Result<u32, FieldError> {
-    value.parse().map_err(|_| FieldError::new("limit", "wrong_type", "must be a number"))
+    value
+        .parse()
+        .map_err(|_| FieldError::new("limit", "wrong_type", "must be a number"))
 }
 
 /// A `+` in a query string is a space unless the client escapes it, and few do.
 fn instant(field: &'static str, value: &str) -> Result<OffsetDateTime, FieldError> {
     OffsetDateTime::parse(&value.replace(' ', "+"), &Rfc3339).map_err(|_| {
-        FieldError::new(field, "invalid_time", "must be an RFC 3339 time with its offset")
+        FieldError::new(
+            field,
+            "invalid_time",
+            "must be an RFC 3339 time with its offset",
+        )
     })
 }
 

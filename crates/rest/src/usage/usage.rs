@@ -26,7 +26,10 @@ impl From<ReadUsageError> for Problem {
 /// Which usage is wanted.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the parameters for the contract; `Question` reads them")]
+#[expect(
+    dead_code,
+    reason = "describes the parameters for the contract; `Question` reads them"
+)]
 struct UsageQuery {
     /// Key of a meter; may be there more than once. All meters when not given.
     metric: Option<Vec<String>>,
@@ -84,13 +87,16 @@ struct UsageBody {
     responses((status = 200, description = "A page of buckets that are not empty", body = ListBody<UsageBody>))
 )]
 #[get("/v1/usage")]
-async fn read(
+pub(super) async fn read(
     services: Data<Services>,
     caller: Caller,
     question: Question,
 ) -> Result<Json<ListBody<UsageBody>>, Problem> {
     let by = question.request.group_by;
-    let rows = services.usage.usage(&caller, question.request, question.page).await?;
+    let rows = services
+        .usage
+        .usage(&caller, question.request, question.page)
+        .await?;
     let show = |row: UsageRow| UsageBody {
         metric: row.metric,
         bucket: row.bucket,
@@ -140,12 +146,19 @@ struct DayBody {
 
 impl From<Summary> for SummaryBody {
     fn from(summary: Summary) -> Self {
-        let data = summary.days.into_iter().map(|(date, metric, quantity)| DayBody {
-            date: date.to_string(),
-            metric,
-            quantity: quantity.to_string(),
-        });
-        Self { from: summary.from, to: summary.to, data: data.collect() }
+        let data = summary
+            .days
+            .into_iter()
+            .map(|(date, metric, quantity)| DayBody {
+                date: date.to_string(),
+                metric,
+                quantity: quantity.to_string(),
+            });
+        Self {
+            from: summary.from,
+            to: summary.to,
+            data: data.collect(),
+        }
     }
 }
 
@@ -156,11 +169,14 @@ impl From<Summary> for SummaryBody {
     responses((status = 200, description = "Totals of the last days", body = SummaryBody))
 )]
 #[get("/v1/usage/summary")]
-async fn summary(
+pub(super) async fn summarise(
     services: Data<Services>,
     caller: Caller,
     Params(query): Params<SummaryQuery>,
 ) -> Result<Json<SummaryBody>, Problem> {
-    let summary = services.usage.summary(&caller, query.days.unwrap_or(30)).await?;
+    let summary = services
+        .usage
+        .summary(&caller, query.days.unwrap_or(30))
+        .await?;
     Ok(Json(summary.into()))
 }
