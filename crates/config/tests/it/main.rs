@@ -6,6 +6,7 @@ extern crate plinth_config as config;
 
 mod catalogue;
 mod layers;
+mod page;
 mod refusals;
 mod secrets;
 
