@@ -3,17 +3,17 @@
 use utoipa_actix_web::service_config::ServiceConfig;
 
 mod batch;
+mod buckets;
 mod events;
 mod meters;
 mod question;
-mod usage;
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(events::ingest)
-        .service(usage::read)
-        .service(usage::summarise)
+        .service(buckets::read)
+        .service(buckets::summarise)
         .service(meters::list)
         .service(meters::create);
 }
