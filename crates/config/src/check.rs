@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use crate::{Config, ConfigError, Issuer, value::is_safe_url};
+use crate::{Config, ConfigError, Issuer, Provisioning, value::is_safe_url};
 
 /// Signatures that can be checked with a public key. A shared secret would let any client of an issuer sign as that issuer.
 const ALGORITHMS: [&str; 9] = [
@@ -24,8 +24,12 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
         config.identity.peppers()?;
     }
     let local = &config.identity.local;
-    if local.enabled && (local.issuer.is_empty() || local.audience.is_empty()) {
-        return refuse("identity.local", "issuer and audience must be set");
+    if local.enabled && local.issuer.is_empty() {
+        return refuse("identity.local", "issuer must be set");
+    }
+    let shared = config.identity.provisioning == Provisioning::SharedTenant;
+    if shared && config.identity.shared_tenant_id.is_none() {
+        return refuse("identity.shared_tenant_id", "must be set for shared_tenant");
     }
     let short = |key: &secrecy::SecretString| key.expose_secret().len() < 32;
     if config.platform.key.as_ref().is_some_and(short) {
@@ -41,14 +45,6 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
         (
             "database.statement_timeout_ms",
             config.database.statement_timeout_ms > 0,
-        ),
-        (
-            "identity.local.access_token_seconds",
-            local.access_token_seconds > 0,
-        ),
-        (
-            "identity.local.refresh_token_days",
-            local.refresh_token_days > 0,
         ),
         // An idle worker asks this often; a lease is extended three times before it passes.
         ("worker.poll_ms", (10..=60_000).contains(&worker.poll_ms)),

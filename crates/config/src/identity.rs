@@ -14,6 +14,9 @@ use crate::{
 pub struct Identity {
     /// What the first sight of a verified person makes.
     pub provisioning: Provisioning,
+    /// Id of the tenant that everybody joins under [`Provisioning::SharedTenant`].
+    #[serde(deserialize_with = "optional_text")]
+    pub shared_tenant_id: Option<String>,
     /// Secret that API keys are stored under.
     #[serde(deserialize_with = "optional_secret")]
     pub api_key_pepper: Option<SecretString>,
@@ -130,15 +133,9 @@ pub struct Local {
     pub enabled: bool,
     /// `iss` of its tokens.
     pub issuer: String,
-    /// `aud` of its tokens.
-    pub audience: String,
     /// Ed25519 private key, PKCS#8 PEM.
     #[serde(deserialize_with = "optional_secret")]
     pub signing_key: Option<SecretString>,
-    /// How long an access token lives.
-    pub access_token_seconds: u64,
-    /// How long a refresh token lives.
-    pub refresh_token_days: u64,
 }
 
 impl Local {

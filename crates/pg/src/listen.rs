@@ -1,6 +1,6 @@
 //! Notifications from the database: how one process learns what another has changed.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use diesel::{PgConnection, RunQueryDsl, sql_query};
 
@@ -22,16 +22,21 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often to look for what has arrived.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Listens on `channel` in a thread of its own, over a connection of its own, for as long as the process lives.
+/// Told what is heard; says whether anybody still cares.
+pub type Ears = Box<dyn Fn(Heard) -> bool + Send>;
+
+/// Listens on `channel` in a thread of its own, over a connection of its own, until `ears` say that nobody cares any more.
 /// `channel` is written into the statement, so it is a constant and never comes from outside.
-pub fn listen(url: String, channel: &'static str, hear: Arc<dyn Fn(Heard) + Send + Sync>) {
+pub fn listen(url: String, channel: &'static str, ears: Ears) {
     let name = format!("listen-{channel}");
     let spawned = thread::Builder::new().name(name).spawn(move || {
         loop {
-            if let Err(error) = listen_once(&url, channel, hear.as_ref()) {
+            if let Err(error) = listen_once(&url, channel, &ears) {
                 tracing::warn!(channel, %error, "not listening; connecting again");
             }
-            hear(Heard::Lost);
+            if !ears(Heard::Lost) {
+                return;
+            }
             thread::sleep(PAUSE);
         }
     });
@@ -40,20 +45,27 @@ pub fn listen(url: String, channel: &'static str, hear: Arc<dyn Fn(Heard) + Send
     }
 }
 
-fn listen_once(url: &str, channel: &str, hear: &dyn Fn(Heard)) -> Result<(), String> {
+fn listen_once(url: &str, channel: &str, ears: &Ears) -> Result<(), String> {
     let mut conn: PgConnection = lone_connection(url).map_err(|error| error.to_string())?;
     sql_query(format!("LISTEN {channel}"))
         .execute(&mut conn)
         .map_err(|error| error.to_string())?;
-    hear(Heard::Connected);
+    if !ears(Heard::Connected) {
+        return Ok(());
+    }
     for turn in 1_u64.. {
         for notification in conn.notifications_iter() {
-            hear(Heard::Payload(notification.map_err(|error| error.to_string())?.payload));
+            let payload = notification.map_err(|error| error.to_string())?.payload;
+            if !ears(Heard::Payload(payload)) {
+                return Ok(());
+            }
         }
         thread::sleep(POLL);
         // diesel takes what has arrived and does not wait. A connection cut without a word shows only when it is used.
         if turn.is_multiple_of(100) {
-            sql_query("select 1").execute(&mut conn).map_err(|error| error.to_string())?;
+            sql_query("select 1")
+                .execute(&mut conn)
+                .map_err(|error| error.to_string())?;
         }
     }
     Ok(())

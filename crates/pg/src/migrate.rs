@@ -49,7 +49,10 @@ pub enum MigrateError {
 }
 
 fn failed(what: impl Into<String>, why: impl ToString) -> MigrateError {
-    MigrateError::Failed { what: what.into(), why: why.to_string() }
+    MigrateError::Failed {
+        what: what.into(),
+        why: why.to_string(),
+    }
 }
 
 /// A hash over every embedded script: two binaries with one fingerprint make the same schema.
@@ -74,7 +77,11 @@ fn replaceable_fingerprint() -> String {
 }
 
 fn hash_text(hash: Sha256) -> String {
-    hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A connection that changes the schema.
@@ -100,7 +107,8 @@ impl Migrator {
         conn.batch_execute("set client_min_messages = warning")
             .map_err(|error| failed("connecting", error))?;
         ensure_roles(&mut conn)?;
-        conn.batch_execute("set role plinth_owner").map_err(|error| failed("set role", error))?;
+        conn.batch_execute("set role plinth_owner")
+            .map_err(|error| failed("set role", error))?;
         Ok(Self { conn })
     }
 
@@ -179,11 +187,17 @@ impl Migrator {
     /// # Errors
     /// [`MigrateError::UnknownVersion`], [`MigrateError::Failed`].
     pub fn force(&mut self, version: &str) -> Result<(), MigrateError> {
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let digits = |text: &str| {
+            text.chars()
+                .filter(char::is_ascii_digit)
+                .collect::<String>()
+        };
         let known = known()?;
         let wanted = known
             .iter()
-            .find(|(key, name)| name == version || *key == version || digits(key) == digits(version))
+            .find(|(key, name)| {
+                name == version || *key == version || digits(key) == digits(version)
+            })
             .map(|(key, _)| key.clone())
             .ok_or_else(|| MigrateError::UnknownVersion(version.to_owned()))?;
         self.locked(|conn| {
@@ -204,9 +218,13 @@ impl Migrator {
         &mut self,
         work: impl FnOnce(&mut PgConnection) -> Result<T, MigrateError>,
     ) -> Result<T, MigrateError> {
-        self.conn.batch_execute(LOCK).map_err(|error| failed("lock", error))?;
+        self.conn
+            .batch_execute(LOCK)
+            .map_err(|error| failed("lock", error))?;
         let result = work(&mut self.conn);
-        self.conn.batch_execute(UNLOCK).map_err(|error| failed("unlock", error))?;
+        self.conn
+            .batch_execute(UNLOCK)
+            .map_err(|error| failed("unlock", error))?;
         result
     }
 }
@@ -218,22 +236,27 @@ impl Migrator {
 pub fn set_password(url: &str, role: &str, password: &str) -> Result<(), MigrateError> {
     let mut conn =
         lone_connection(url).map_err(|error| MigrateError::Connect(error.to_string()))?;
-    let statement: Value = sql_query("select format('alter role %I login password %L', $1, $2) as value")
-        .bind::<Text, _>(role)
-        .bind::<Text, _>(password)
-        .get_result(&mut conn)
-        .map_err(|_| failed("set password", "the statement could not be made"))?;
+    let statement: Value =
+        sql_query("select format('alter role %I login password %L', $1, $2) as value")
+            .bind::<Text, _>(role)
+            .bind::<Text, _>(password)
+            .get_result(&mut conn)
+            .map_err(|_| failed("set password", "the statement could not be made"))?;
     // What PostgreSQL says about it may hold the password, so it is not passed on.
-    conn.batch_execute(&statement.value).map_err(|_| failed("set password", "refused"))
+    conn.batch_execute(&statement.value)
+        .map_err(|_| failed("set password", "refused"))
 }
 
 fn known() -> Result<Vec<(String, String)>, MigrateError> {
-    let versions =
-        MigrationSource::<Backend>::migrations(&VERSIONS).map_err(|error| failed("status", error))?;
+    let versions = MigrationSource::<Backend>::migrations(&VERSIONS)
+        .map_err(|error| failed("status", error))?;
     let mut names: Vec<(String, String)> = versions
         .iter()
         .map(|version: &Box<dyn Migration<Backend>>| {
-            (version.name().version().to_string(), version.name().to_string())
+            (
+                version.name().version().to_string(),
+                version.name().to_string(),
+            )
         })
         .collect();
     names.sort();
@@ -241,8 +264,9 @@ fn known() -> Result<Vec<(String, String)>, MigrateError> {
 }
 
 fn applied(conn: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
-    let versions: Vec<MigrationVersion<'static>> =
-        conn.applied_migrations().map_err(|error| failed("status", error))?;
+    let versions: Vec<MigrationVersion<'static>> = conn
+        .applied_migrations()
+        .map_err(|error| failed("status", error))?;
     Ok(versions.iter().map(ToString::to_string).collect())
 }
 
@@ -255,7 +279,8 @@ fn apply_replaceable(conn: &mut PgConnection, again: bool) -> Result<(), Migrate
     if !again && current.first().is_some_and(|row| row.value == wanted) {
         return Ok(());
     }
-    conn.batch_execute("begin").map_err(|error| failed("replaceable", error))?;
+    conn.batch_execute("begin")
+        .map_err(|error| failed("replaceable", error))?;
     for (name, sql) in REPLACEABLE {
         if let Err(error) = conn.batch_execute(sql) {
             let _ = conn.batch_execute("rollback");
@@ -269,7 +294,8 @@ fn apply_replaceable(conn: &mut PgConnection, again: bool) -> Result<(), Migrate
     .bind::<Text, _>(wanted)
     .execute(conn)
     .map_err(|error| failed("replaceable", error))?;
-    conn.batch_execute("commit").map_err(|error| failed("replaceable", error))
+    conn.batch_execute("commit")
+        .map_err(|error| failed("replaceable", error))
 }
 
 /// After a step down the scripts must run again with the next step up.
@@ -315,7 +341,9 @@ fn ensure_roles(conn: &mut PgConnection) -> Result<(), MigrateError> {
     .get_result::<Login>(conn)
     .map_err(|error| failed("roles", error))?;
     if login.may {
-        return conn.batch_execute(MAKE_ROLES).map_err(|error| failed("roles", error));
+        return conn
+            .batch_execute(MAKE_ROLES)
+            .map_err(|error| failed("roles", error));
     }
     if missing.answer {
         return Err(MigrateError::RolesMissing { login: login.name });

@@ -29,11 +29,15 @@ order by c.relname, a.attnum";
 /// # Errors
 /// [`StoreError`] when the database cannot be read, or has a type that this does not know.
 pub fn render(url: &str) -> Result<String, StoreError> {
-    let columns: Vec<Column> =
-        sql_query(COLUMNS).load(&mut lone_connection(url)?).map_err(store_error)?;
+    let columns: Vec<Column> = sql_query(COLUMNS)
+        .load(&mut lone_connection(url)?)
+        .map_err(store_error)?;
     let mut tables: BTreeMap<String, Vec<Column>> = BTreeMap::new();
     for column in columns {
-        tables.entry(column.table_name.clone()).or_default().push(column);
+        tables
+            .entry(column.table_name.clone())
+            .or_default()
+            .push(column);
     }
     let mut text = String::from(
         "//! The tables, written by `just schema` from a migrated database. Do not edit.\n",
@@ -45,11 +49,22 @@ pub fn render(url: &str) -> Result<String, StoreError> {
             .map(|column| column.column_name.as_str())
             .collect();
         // diesel wants a key; a table without one is read by its first column.
-        let first = columns.first().map_or("id", |column| column.column_name.as_str());
-        let key = if keys.is_empty() { first.to_owned() } else { keys.join(", ") };
+        let first = columns
+            .first()
+            .map_or("id", |column| column.column_name.as_str());
+        let key = if keys.is_empty() {
+            first.to_owned()
+        } else {
+            keys.join(", ")
+        };
         let _ = write!(text, "\ndiesel::table! {{\n    {name} ({key}) {{\n");
         for column in columns {
-            let _ = writeln!(text, "        {} -> {},", column.column_name, column.rust_type()?);
+            let _ = writeln!(
+                text,
+                "        {} -> {},",
+                column.column_name,
+                column.rust_type()?
+            );
         }
         text.push_str("    }\n}\n");
     }
@@ -96,7 +111,15 @@ impl Column {
                 )));
             }
         };
-        let name = if array { format!("Array<{name}>") } else { name.to_owned() };
-        Ok(if self.nullable { format!("Nullable<{name}>") } else { name })
+        let name = if array {
+            format!("Array<{name}>")
+        } else {
+            name.to_owned()
+        };
+        Ok(if self.nullable {
+            format!("Nullable<{name}>")
+        } else {
+            name
+        })
     }
 }

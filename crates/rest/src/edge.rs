@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest,
+    Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -15,7 +15,7 @@ use actix_web::{
 };
 use kernel::RequestInfo;
 
-use crate::{Problem, Services};
+use crate::{Problem, Services, Settings, rate_limit::Standing};
 
 /// `X-Request-ID`.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,7 +23,11 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What is known about the request; put into its extensions by [`layer`].
 #[must_use]
 pub fn info_of(request: &HttpRequest) -> RequestInfo {
-    request.extensions().get::<RequestInfo>().cloned().unwrap_or_default()
+    request
+        .extensions()
+        .get::<RequestInfo>()
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Wraps everything else.
@@ -36,26 +40,45 @@ pub async fn layer(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let services = request.app_data::<Data<Services>>().cloned();
-    let trusted = services.as_ref().is_some_and(|services| services.settings.trust_proxy);
-    let info = describe(&request, trusted);
+    let info = describe(
+        &request,
+        services.as_ref().map(|services| &services.settings),
+    );
     let id = info.id.clone();
     request.extensions_mut().insert(info);
     let (http, method) = (request.request().clone(), request.method().clone());
 
-    let mut response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => ServiceResponse::new(http, error.error_response()),
+    let admitted = services
+        .as_ref()
+        .map_or(Ok(()), |services| services.limits.admit_sign_in(&request));
+    let answered = match admitted {
+        Ok(()) => next
+            .call(request)
+            .await
+            .map(ServiceResponse::map_into_boxed_body),
+        Err(problem) => Err(problem.into()),
     };
+    let mut response = answered
+        .unwrap_or_else(|error| ServiceResponse::new(http, HttpResponse::from_error(error)));
     if let Some(problem) = problem_of(&response) {
         response = response.into_response(problem.respond(&id));
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let standing = response.request().extensions().get::<Standing>().copied();
+    if let Some(standing) = standing {
+        standing.show(response.headers_mut());
+    }
+    let route = response
+        .request()
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
     let (status, elapsed) = (response.status(), started.elapsed());
     if let Some(services) = services {
-        services.metrics.observe(method.as_str(), &route, status.as_u16(), elapsed);
+        services
+            .metrics
+            .observe(method.as_str(), &route, status.as_u16(), elapsed);
     }
     tracing::info!(
         request_id = %id, %method, route, status = status.as_u16(),
@@ -68,7 +91,12 @@ pub async fn layer(
 fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
     let status = response.status();
     if let Some(error) = response.response().error() {
-        return Some(error.as_error::<Problem>().cloned().unwrap_or_else(|| foreign(status, error)));
+        return Some(
+            error
+                .as_error::<Problem>()
+                .cloned()
+                .unwrap_or_else(|| foreign(status, error)),
+        );
     }
     None
 }
@@ -82,29 +110,59 @@ fn foreign(status: StatusCode, error: &Error) -> Problem {
 }
 
 /// 404 for a path, or a method on it, that does not exist.
-pub async fn no_route(request: HttpRequest) -> Result<actix_web::HttpResponse, Problem> {
+pub async fn no_route(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let detail = format!("There is no {} {}.", request.method(), request.path());
-    Err(Problem::new(StatusCode::NOT_FOUND, "request.no_such_route", detail))
+    Err(Problem::new(
+        StatusCode::NOT_FOUND,
+        "request.no_such_route",
+        detail,
+    ))
 }
 
-fn describe(request: &ServiceRequest, trust_proxy: bool) -> RequestInfo {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+fn describe(request: &ServiceRequest, settings: Option<&Settings>) -> RequestInfo {
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let given = header("x-request-id").filter(|id| {
         (1..=128).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     });
-    let forwarded: Option<IpAddr> = header("x-forwarded-for")
-        .filter(|_| trust_proxy)
-        .and_then(|list| list.rsplit(',').next())
-        .and_then(|address| address.trim().parse().ok());
     RequestInfo {
         id: given.map_or_else(new_id, str::to_owned),
-        source_ip: forwarded.or_else(|| request.peer_addr().map(|address| address.ip())),
+        source_ip: client_address(request, settings),
         user_agent: header("user-agent").map(|agent| agent.chars().take(255).collect()),
         command: None,
     }
 }
 
+/// The nearest address that is not one of our own proxies. What stands further left in `X-Forwarded-For` anybody may have written.
+fn client_address(request: &ServiceRequest, settings: Option<&Settings>) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    let trusts =
+        |address: IpAddr| settings.is_some_and(|settings| (settings.trusts_proxy)(address));
+    if !trusts(peer) {
+        return Some(peer);
+    }
+    let values = request.headers().get_all("x-forwarded-for");
+    let list: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    let hops = list.iter().flat_map(|value| value.split(','));
+    let hops: Vec<IpAddr> = hops.map_while(|hop| hop.trim().parse().ok()).collect();
+    Some(
+        hops.into_iter()
+            .rev()
+            .find(|hop| !trusts(*hop))
+            .unwrap_or(peer),
+    )
+}
+
 fn new_id() -> String {
-    kernel::id::random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+    kernel::id::random_bytes::<16>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -36,13 +36,19 @@ pub async fn layer(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let key = request.headers().get(KEY).cloned();
     let services = request.app_data::<Data<Services>>().cloned();
-    let (Some(key), Some(services), true) = (key, services, request.method() == Method::POST) else {
-        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    let (Some(key), Some(services), true) = (key, services, request.method() == Method::POST)
+    else {
+        return next
+            .call(request)
+            .await
+            .map(ServiceResponse::map_into_boxed_body);
     };
     let key = parse_key(&key)?;
     let (http, mut payload) = request.parts_mut();
     let principal = Caller::or_anonymous(http).await?;
-    let bytes = Bytes::from_request(http, &mut payload).await.map_err(|error| unreadable(&error))?;
+    let bytes = Bytes::from_request(http, &mut payload)
+        .await
+        .map_err(|error| unreadable(&error))?;
     let target = format!("{} {}", http.method(), http.uri());
     request.set_payload(replay_payload(bytes.clone()));
 
@@ -59,14 +65,17 @@ pub async fn layer(
     let http = request.request().clone();
     let response = match next.call(request).await {
         Ok(response) => response.map_into_boxed_body(),
-        Err(error) => ServiceResponse::new(http, error.error_response()),
+        Err(error) => ServiceResponse::new(http, HttpResponse::from_error(error)),
     };
     if !keeps(response.status()) {
         idempotency.release(&command).await.map_err(Problem::from)?;
         return Ok(response);
     }
     let (response, answer) = capture(response).await?;
-    idempotency.complete(&command, answer).await.map_err(Problem::from)?;
+    idempotency
+        .complete(&command, answer)
+        .await
+        .map_err(Problem::from)?;
     Ok(response)
 }
 
@@ -85,7 +94,10 @@ fn parse_key(value: &HeaderValue) -> Result<String, Problem> {
 /// Answers that are worth keeping: what was done, and what was refused for good. The rest may be tried again with the same key.
 fn keeps(status: StatusCode) -> bool {
     !status.is_server_error()
-        && !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT)
+        && !matches!(
+            status,
+            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT
+        )
 }
 
 fn seen(outcome: Outcome) -> Result<HttpResponse, Problem> {
@@ -122,7 +134,10 @@ async fn capture(
 ) -> Result<(ServiceResponse<BoxBody>, Answer), Error> {
     let once = response.response().extensions().get::<ShownOnce>().copied();
     // Problems get their request id from the outermost layer, which needs the error itself.
-    let problem = response.response().error().and_then(|error| error.as_error::<Problem>().cloned());
+    let problem = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<Problem>().cloned());
     let (http, response) = response.into_parts();
     let (head, body) = response.into_parts();
     let bytes = body::to_bytes(body).await.unwrap_or_default();
@@ -144,7 +159,9 @@ async fn capture(
 }
 
 fn without(body: &[u8], secrets: &[&str]) -> Vec<u8> {
-    let Ok(Value::Object(mut object)) = serde_json::from_slice(body) else { return Vec::new() };
+    let Ok(Value::Object(mut object)) = serde_json::from_slice(body) else {
+        return Vec::new();
+    };
     for secret in secrets {
         object.insert((*secret).to_owned(), Value::Null);
     }

@@ -8,6 +8,7 @@
 //! | [`body`] | reading bodies, queries and paths |
 //! | [`page`] | lists |
 //! | [`problem`] | what a client is told when a request fails |
+//! | [`rate_limit`] | how fast callers may be |
 //! | [`services`] | everything that a handler may call |
 //! | [`openapi`] | the contract, collected from the routes |
 //! | [`health`], [`metrics`] | for operators |
@@ -15,6 +16,8 @@
 //!
 //! A handler parses, calls one use case, and maps the result. Rules live in the domains, so the API, the worker and embedders are held to
 //! the same ones.
+
+use std::{net::TcpListener, time::Duration};
 
 use actix_web::{
     App, HttpServer, dev,
@@ -24,7 +27,7 @@ use actix_web::{
 };
 use utoipa::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub mod audit;
 pub mod billing;
@@ -38,6 +41,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod page;
 pub mod problem;
+pub mod rate_limit;
 pub mod services;
 pub mod tenancy;
 pub mod usage;
@@ -67,33 +71,51 @@ fn operations(config: &mut ServiceConfig) {
         .service(health::healthz)
         .service(health::readyz)
         .service(metrics::metrics)
-        .service(openapi::openapi);
+        .service(openapi::contract);
 }
 
-/// Serves the API on `listener` with `workers` threads until it is told to stop.
+/// How the listener behaves.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// Bytes that a body may have.
+    pub max_body_bytes: usize,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// How long running requests are given when the server stops.
+    pub shutdown: Duration,
+}
+
+/// Serves the API on `listener` until it is told to stop.
 ///
 /// # Errors
 /// When the socket cannot be used, or the contract cannot be rendered.
 pub fn serve(
     services: Services,
-    listener: std::net::TcpListener,
-    workers: usize,
+    listener: TcpListener,
+    serving: &Serving,
 ) -> std::io::Result<dev::Server> {
     let document = openapi::document();
-    let rendered = Data::new(openapi::Rendered(
-        document.to_pretty_json().map_err(std::io::Error::other)?,
-    ));
+    let json = document.to_pretty_json().map_err(std::io::Error::other)?;
+    let rendered = Data::new(openapi::Rendered(json));
     let services = Data::new(services);
+    let max_body = serving.max_body_bytes;
     let server = HttpServer::new(move || {
         let (app, _) = assemble(App::new());
         app.app_data(services.clone())
             .app_data(rendered.clone())
-            .app_data(web::PayloadConfig::new(body::MAX_BODY))
-            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document.clone()))
+            .app_data(web::PayloadConfig::new(max_body))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
             .service(web::redirect("/docs", "/docs/"))
             .default_service(web::route().to(edge::no_route))
             .wrap(from_fn(idempotency::layer))
             .wrap(from_fn(edge::layer))
     });
-    Ok(server.workers(workers).shutdown_timeout(3).disable_signals().listen(listener)?.run())
+    let server = server
+        .workers(serving.workers)
+        .keep_alive(serving.keep_alive)
+        .shutdown_timeout(serving.shutdown.as_secs())
+        .disable_signals();
+    Ok(server.listen(listener)?.run())
 }

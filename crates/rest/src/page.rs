@@ -36,13 +36,22 @@ pub struct ListBody<T> {
 impl<T> ListBody<T> {
     /// The rows of `page`, each turned into what clients see.
     pub fn of<R>(page: Page<R>, show: impl FnMut(R) -> T) -> Self {
-        let next_cursor = page.next_cursor.as_ref().map(|cursor| cursor.as_str().to_owned());
-        Self { data: page.data.into_iter().map(show).collect(), next_cursor }
+        let next_cursor = page
+            .next_cursor
+            .as_ref()
+            .map(|cursor| cursor.as_str().to_owned());
+        Self {
+            data: page.data.into_iter().map(show).collect(),
+            next_cursor,
+        }
     }
 
     /// A list that always fits into one page.
     #[must_use]
     pub const fn whole(data: Vec<T>) -> Self {
-        Self { data, next_cursor: None }
+        Self {
+            data,
+            next_cursor: None,
+        }
     }
 }

@@ -62,7 +62,11 @@ struct FieldProblem {
 
 impl Problem {
     /// A problem with a stable `code`, told in `detail`.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             status,
             code,
@@ -76,7 +80,11 @@ impl Problem {
     /// 404. One text for what does not exist and for what is another tenant's.
     #[must_use]
     pub fn not_found(code: &'static str, what: &'static str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, code, format!("There is no such {what}."))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            code,
+            format!("There is no such {what}."),
+        )
     }
 
     /// 409.
@@ -147,7 +155,9 @@ impl Problem {
     /// The first field that breaks a rule, as `field:code`.
     #[cfg(test)]
     pub(crate) fn first_error(&self) -> Option<String> {
-        self.errors.first().map(|error| format!("{}:{}", error.field, error.code))
+        self.errors
+            .first()
+            .map(|error| format!("{}:{}", error.field, error.code))
     }
 
     /// The answer, naming the request it belongs to.
@@ -251,6 +261,7 @@ impl From<LimitReached> for Problem {
 
 fn capitalise(text: &str) -> String {
     let mut rest = text.chars();
-    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+    rest.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(rest).collect()
+    })
 }
-

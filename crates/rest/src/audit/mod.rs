@@ -1,7 +1,10 @@
 //! The audit trail.
 
 use ::audit::{AuditEvent, EventFilter, ReadTrailError};
-use actix_web::{get, web::{Data, Json}};
+use actix_web::{
+    get,
+    web::{Data, Json},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -9,7 +12,11 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::{Caller, Problem, Services, body::Params, page::{ListBody, PageQuery}};
+use crate::{
+    Caller, Problem, Services,
+    body::Params,
+    page::{ListBody, PageQuery},
+};
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -92,7 +99,11 @@ impl From<AuditEvent> for AuditEventBody {
             id: event.id.into(),
             action: event.action,
             crud: event.crud.as_str(),
-            actor: PartyBody { r#type: event.actor.kind, id: event.actor.id, name: event.actor.name },
+            actor: PartyBody {
+                r#type: event.actor.kind,
+                id: event.actor.id,
+                name: event.actor.name,
+            },
             target: PartyBody {
                 r#type: event.target.kind,
                 id: event.target.id,
@@ -125,7 +136,11 @@ async fn list(
     caller: Caller,
     Params(query): Params<EventQuery>,
 ) -> Result<Json<ListBody<AuditEventBody>>, Problem> {
-    let page = PageQuery { limit: query.limit, cursor: query.cursor }.parse()?;
+    let page = PageQuery {
+        limit: query.limit,
+        cursor: query.cursor,
+    }
+    .parse()?;
     let filter = EventFilter {
         action: query.action,
         actor: query.actor,

@@ -72,6 +72,15 @@ struct Shared {
     listening: AtomicBool,
 }
 
+/// What is heard of the bell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bell {
+    /// Whether it can be heard from now on.
+    Listening(bool),
+    /// It rang, for the tenant or user in the payload.
+    Rang(String),
+}
+
 /// The cache of one process.
 #[derive(Clone)]
 pub struct AccessCache(Arc<Shared>);
@@ -96,6 +105,22 @@ impl AccessCache {
             bells: RwLock::default(),
             listening: AtomicBool::new(false),
         }))
+    }
+
+    /// Ears for the bell: told of it, they pass it on to this cache, and say whether the cache is still there.
+    #[must_use]
+    pub fn ears(&self) -> impl Fn(Bell) -> bool + Send + Sync + use<> {
+        let shared = Arc::downgrade(&self.0);
+        move |bell| {
+            let Some(shared) = shared.upgrade() else {
+                return false;
+            };
+            match bell {
+                Bell::Listening(listening) => Self(shared).listening(listening),
+                Bell::Rang(payload) => Self(shared).ring(&payload),
+            }
+            true
+        }
     }
 
     /// Says whether bells are heard from now on. What was kept before is dropped either way: a bell may have been missed.

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use tenancy::tenant::Transition;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
-use uuid::Uuid;
 
 use super::tenants::{TenantBody, no_such_tenant};
 use crate::{
@@ -42,14 +41,17 @@ async fn list(
     caller: Caller,
     Params(query): Params<PageQuery>,
 ) -> Result<Json<ListBody<TenantBody>>, Problem> {
-    let tenants = services.tenancy.all_tenants(&caller, query.parse()?).await?;
+    let tenants = services
+        .tenancy
+        .all_tenants(&caller, query.parse()?)
+        .await?;
     Ok(Json(ListBody::of(tenants, TenantBody::from)))
 }
 
 /// Moves a tenant to another state: `freeze`, `unfreeze`, `suspend`, `resume`, `archive` or `restore`.
 #[utoipa::path(
     tag = "operators",
-    params(("id" = Uuid, Path), ("verb" = String, Path)),
+    params(("id" = uuid::Uuid, Path), ("verb" = String, Path)),
     request_body = ReasonBody,
     responses(
         (status = 200, description = "The tenant", body = TenantBody),
@@ -70,5 +72,11 @@ async fn transition(
     if let Some(reason) = &reason {
         kernel::text::check("reason", reason, 1000)?;
     }
-    Ok(Json(services.tenancy.administer(&caller, id, verb, reason).await?.into()))
+    Ok(Json(
+        services
+            .tenancy
+            .administer(&caller, id, verb, reason)
+            .await?
+            .into(),
+    ))
 }

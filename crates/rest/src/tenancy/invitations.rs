@@ -27,7 +27,12 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     // `accept` stands before `{id}`, which would take its place.
-    config.service(accept).service(create).service(list).service(resend).service(revoke);
+    config
+        .service(accept)
+        .service(create)
+        .service(list)
+        .service(resend)
+        .service(revoke);
 }
 
 impl From<InviteError> for Problem {
@@ -38,7 +43,8 @@ impl From<InviteError> for Problem {
             InviteError::AlreadyInvited { .. } => Self::conflict("tenancy.already_invited", detail),
             InviteError::NotFound => Self::not_found("tenancy.invitation_not_found", "invitation"),
             InviteError::NotPending(status) => {
-                Self::conflict("tenancy.invitation_not_pending", detail).with("status", status.as_str())
+                Self::conflict("tenancy.invitation_not_pending", detail)
+                    .with("status", status.as_str())
             }
             InviteError::Limit(error) => error.into(),
             InviteError::Invalid(error) => error.into(),
@@ -58,9 +64,11 @@ impl From<AcceptError> for Problem {
             AcceptError::Revoked => gone("tenancy.invitation_revoked"),
             AcceptError::Superseded => gone("tenancy.invitation_superseded"),
             AcceptError::Used => gone("tenancy.invitation_used"),
-            AcceptError::ForAnother => {
-                Self::new(StatusCode::FORBIDDEN, "tenancy.invitation_for_another", detail)
-            }
+            AcceptError::ForAnother => Self::new(
+                StatusCode::FORBIDDEN,
+                "tenancy.invitation_for_another",
+                detail,
+            ),
             AcceptError::Denied(error) => error.into(),
             AcceptError::Store(error) => error.into(),
         }
@@ -124,9 +132,14 @@ struct AcceptedBody {
 }
 
 fn sent(services: &Services, invitation: Invitation, status: StatusCode) -> HttpResponse {
-    let token =
-        services.settings.expose_invitation_tokens.then(|| services.tenancy.token_of(&invitation));
-    let body = InvitationBody { token, ..invitation.into() };
+    let token = services
+        .settings
+        .expose_invitation_tokens
+        .then(|| services.tenancy.token_of(&invitation));
+    let body = InvitationBody {
+        token,
+        ..invitation.into()
+    };
     let mut response = HttpResponse::build(status).json(&body);
     if body.token.is_some() {
         response.extensions_mut().insert(ShownOnce(&["token"]));
@@ -167,7 +180,10 @@ async fn list(
     caller: Caller,
     Params(query): Params<PageQuery>,
 ) -> Result<Json<ListBody<InvitationBody>>, Problem> {
-    let invitations = services.tenancy.invitations(&caller, query.parse()?).await?;
+    let invitations = services
+        .tenancy
+        .invitations(&caller, query.parse()?)
+        .await?;
     Ok(Json(ListBody::of(invitations, InvitationBody::from)))
 }
 
@@ -228,5 +244,7 @@ async fn accept(
     Body(body): Body<AcceptBody>,
 ) -> Result<Json<AcceptedBody>, Problem> {
     let tenant = services.app.accept_invitation(&caller, &body.token).await?;
-    Ok(Json(AcceptedBody { tenant: tenant.into() }))
+    Ok(Json(AcceptedBody {
+        tenant: tenant.into(),
+    }))
 }

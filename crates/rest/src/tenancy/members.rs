@@ -106,7 +106,10 @@ async fn set_roles(
     PathId(user): PathId<UserId>,
     Body(body): Body<RolesBody>,
 ) -> Result<Json<MemberBody>, Problem> {
-    let member = services.tenancy.set_roles(&caller, user, body.roles).await?;
+    let member = services
+        .tenancy
+        .set_roles(&caller, user, body.roles)
+        .await?;
     Ok(Json(member.into()))
 }
 

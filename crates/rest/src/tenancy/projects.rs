@@ -136,7 +136,9 @@ struct NewEnvironmentBody {
 
 fn shown(project: Project, status: StatusCode) -> HttpResponse {
     let version = etag(project.version);
-    HttpResponse::build(status).insert_header(version).json(ProjectBody::from(project))
+    HttpResponse::build(status)
+        .insert_header(version)
+        .json(ProjectBody::from(project))
 }
 
 fn parse_slug(slug: Option<&str>) -> Result<Option<Slug>, FieldError> {
@@ -196,7 +198,10 @@ async fn read(
     caller: Caller,
     PathId(id): PathId<ProjectId>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(shown(services.tenancy.project(&caller, id).await?, StatusCode::OK))
+    Ok(shown(
+        services.tenancy.project(&caller, id).await?,
+        StatusCode::OK,
+    ))
 }
 
 /// Changes a project. Needs `project.write`; honours `If-Match`.
@@ -219,11 +224,21 @@ async fn change(
     Body(body): Body<ProjectChangeBody>,
 ) -> Result<HttpResponse, Problem> {
     let change = ProjectChange {
-        name: body.name.as_deref().map(|name| Name::parse("name", name)).transpose()?,
+        name: body
+            .name
+            .as_deref()
+            .map(|name| Name::parse("name", name))
+            .transpose()?,
         slug: parse_slug(body.slug.as_deref())?,
     };
     let expected = if_match(&request)?;
-    Ok(shown(services.tenancy.change_project(&caller, id, change, expected).await?, StatusCode::OK))
+    Ok(shown(
+        services
+            .tenancy
+            .change_project(&caller, id, change, expected)
+            .await?,
+        StatusCode::OK,
+    ))
 }
 
 /// Closes a project; it gives its place in the plan back. Needs `project.delete`.
@@ -258,7 +273,9 @@ async fn environments(
     PathId(id): PathId<ProjectId>,
 ) -> Result<Json<ListBody<EnvironmentBody>>, Problem> {
     let environments = services.tenancy.environments(&caller, id).await?;
-    Ok(Json(ListBody::whole(environments.into_iter().map(Into::into).collect())))
+    Ok(Json(ListBody::whole(
+        environments.into_iter().map(Into::into).collect(),
+    )))
 }
 
 /// Adds an environment to a project. Needs `project.write`.
@@ -280,6 +297,9 @@ async fn add_environment(
 ) -> Result<HttpResponse, Problem> {
     let kind = EnvironmentKind::parse(&body.kind)
         .ok_or_else(|| FieldError::new("kind", "unknown_value", "must be dev, staging or prod"))?;
-    let environment = services.tenancy.add_environment(&caller, id, body.name, kind).await?;
+    let environment = services
+        .tenancy
+        .add_environment(&caller, id, body.name, kind)
+        .await?;
     Ok(HttpResponse::Created().json(EnvironmentBody::from(environment)))
 }

@@ -49,7 +49,10 @@ struct PermissionBody {
 
 impl From<PermissionInfo> for PermissionBody {
     fn from(info: PermissionInfo) -> Self {
-        Self { code: info.code, description: info.description }
+        Self {
+            code: info.code,
+            description: info.description,
+        }
     }
 }
 
@@ -64,7 +67,9 @@ async fn roles(
     caller: Caller,
 ) -> Result<Json<ListBody<RoleBody>>, Problem> {
     let roles = services.tenancy.roles(&caller).await?;
-    Ok(Json(ListBody::whole(roles.into_iter().map(Into::into).collect())))
+    Ok(Json(ListBody::whole(
+        roles.into_iter().map(Into::into).collect(),
+    )))
 }
 
 /// Every permission code, by code.
@@ -78,5 +83,7 @@ async fn permissions(
     caller: Caller,
 ) -> Result<Json<ListBody<PermissionBody>>, Problem> {
     let codes = services.tenancy.permission_catalogue(&caller).await?;
-    Ok(Json(ListBody::whole(codes.into_iter().map(Into::into).collect())))
+    Ok(Json(ListBody::whole(
+        codes.into_iter().map(Into::into).collect(),
+    )))
 }

@@ -26,7 +26,12 @@ use crate::{
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(create).service(read).service(change).service(archive);
+    config
+        .service(list)
+        .service(create)
+        .service(read)
+        .service(change)
+        .service(archive);
 }
 
 /// The answer for a tenant that is not there, or not the caller's: one text for both.
@@ -38,7 +43,8 @@ impl From<CreateTenantError> for Problem {
     fn from(error: CreateTenantError) -> Self {
         match error {
             CreateTenantError::SlugTaken { ref slug } => {
-                Self::conflict("tenancy.slug_taken", format!("{error}.")).with("slug", slug.as_str())
+                Self::conflict("tenancy.slug_taken", format!("{error}."))
+                    .with("slug", slug.as_str())
             }
             CreateTenantError::Invalid(error) => error.into(),
             CreateTenantError::Denied(error) => error.into(),
@@ -115,7 +121,9 @@ impl From<Tenant> for TenantBody {
 
 fn shown(tenant: Tenant, status: StatusCode) -> HttpResponse {
     let version = etag(tenant.version);
-    HttpResponse::build(status).insert_header(version).json(TenantBody::from(tenant))
+    HttpResponse::build(status)
+        .insert_header(version)
+        .json(TenantBody::from(tenant))
 }
 
 /// A tenant to be made.
@@ -142,7 +150,10 @@ struct TenantChangeBody {
 
 fn parse_slug(slug: Option<&str>) -> Result<Option<Slug>, Problem> {
     slug.map(Slug::parse).transpose().map_err(|error| {
-        Problem::invalid(vec![error]).coded("tenancy.slug_invalid", "The slug breaks a rule; see errors.")
+        Problem::invalid(vec![error]).coded(
+            "tenancy.slug_invalid",
+            "The slug breaks a rule; see errors.",
+        )
     })
 }
 
@@ -159,7 +170,10 @@ async fn list(
     let tenants = match (caller.kind, caller.user_id) {
         (kernel::PrincipalKind::User, Some(user)) => {
             let memberships = services.tenancy.memberships_of(user).await?;
-            memberships.into_iter().map(|membership| membership.tenant.into()).collect()
+            memberships
+                .into_iter()
+                .map(|membership| membership.tenant.into())
+                .collect()
         }
         _ => vec![services.tenancy.tenant(&caller).await?.into()],
     };
@@ -215,12 +229,19 @@ async fn read(
     PathId(id): PathId<TenantId>,
 ) -> Result<HttpResponse, Problem> {
     in_tenant(&caller, id)?;
-    Ok(shown(services.tenancy.tenant(&caller).await?, StatusCode::OK))
+    Ok(shown(
+        services.tenancy.tenant(&caller).await?,
+        StatusCode::OK,
+    ))
 }
 
 /// The caller was resolved for the tenant of the path; anything else is a tenant they have no part in.
 fn in_tenant(caller: &Caller, id: TenantId) -> Result<(), Problem> {
-    if caller.tenant_id().ok() == Some(id) { Ok(()) } else { Err(no_such_tenant()) }
+    if caller.tenant_id().ok() == Some(id) {
+        Ok(())
+    } else {
+        Err(no_such_tenant())
+    }
 }
 
 /// Changes a tenant. Needs `tenant.write`; honours `If-Match`.
@@ -245,11 +266,22 @@ async fn change(
 ) -> Result<HttpResponse, Problem> {
     in_tenant(&caller, id)?;
     let change = TenantChange {
-        name: body.name.as_deref().map(|name| Name::parse("name", name)).transpose()?,
+        name: body
+            .name
+            .as_deref()
+            .map(|name| Name::parse("name", name))
+            .transpose()?,
         slug: parse_slug(body.slug.as_deref())?,
-        timezone: body.timezone.as_deref().map(|zone| Zone::parse("timezone", zone)).transpose()?,
+        timezone: body
+            .timezone
+            .as_deref()
+            .map(|zone| Zone::parse("timezone", zone))
+            .transpose()?,
     };
-    let tenant = services.tenancy.change_tenant(&caller, change, if_match(&request)?).await?;
+    let tenant = services
+        .tenancy
+        .change_tenant(&caller, change, if_match(&request)?)
+        .await?;
     Ok(shown(tenant, StatusCode::OK))
 }
 
@@ -269,5 +301,8 @@ async fn archive(
     PathId(id): PathId<TenantId>,
 ) -> Result<HttpResponse, Problem> {
     in_tenant(&caller, id)?;
-    Ok(shown(services.tenancy.archive_tenant(&caller).await?, StatusCode::OK))
+    Ok(shown(
+        services.tenancy.archive_tenant(&caller).await?,
+        StatusCode::OK,
+    ))
 }

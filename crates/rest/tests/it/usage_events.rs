@@ -5,8 +5,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{Person, TestApp, read};
 
-async fn send(person: &Person<'_>, kind: &str, body: impl Into<reqwest::Body>) -> (StatusCode, Value) {
-    let request = person.request(Method::POST, "/v1/events").header(header::CONTENT_TYPE, kind);
+async fn send(
+    person: &Person<'_>,
+    kind: &str,
+    body: impl Into<reqwest::Body>,
+) -> (StatusCode, Value) {
+    let request = person
+        .request(Method::POST, "/v1/events")
+        .header(header::CONTENT_TYPE, kind);
     read(request.body(body).send().await.unwrap()).await
 }
 
@@ -21,25 +27,41 @@ async fn every_form_of_an_event_is_the_same_event() {
     let plain = json!({ "id": "e1", "metric": "chat", "quantity": 2, "model": "m" });
     let (status, body) = ann.post("/v1/events", plain.clone()).await;
     assert_eq!(status, StatusCode::OK, "{body}");
-    assert_eq!(body, json!({
-        "accepted": 1, "duplicates": 0, "conflicts": 0, "rejected": 0,
-        "results": [{ "id": "e1", "status": "accepted" }]
-    }));
+    assert_eq!(
+        body,
+        json!({
+            "accepted": 1, "duplicates": 0, "conflicts": 0, "rejected": 0,
+            "results": [{ "id": "e1", "status": "accepted" }]
+        })
+    );
     let cloud = json!({
         "specversion": "1.0", "id": "e1", "source": "plinth", "type": "chat",
         "data": { "quantity": "2.0", "model": "m" }
     });
     for (kind, body) in [
         ("application/json", json!([plain]).to_string()),
-        ("application/json; charset=utf-8", json!({ "events": [plain] }).to_string()),
+        (
+            "application/json; charset=utf-8",
+            json!({ "events": [plain] }).to_string(),
+        ),
         ("application/x-ndjson", format!("{plain}\n\n")),
         ("application/cloudevents+json", cloud.to_string()),
-        ("application/cloudevents-batch+json; charset=utf-8", json!([cloud]).to_string()),
+        (
+            "application/cloudevents-batch+json; charset=utf-8",
+            json!([cloud]).to_string(),
+        ),
     ] {
         let (status, body) = send(&ann, kind, body).await;
-        assert_eq!((status, counts(&body)), (StatusCode::OK, [0, 1, 0, 0]), "{kind}: {body}");
+        assert_eq!(
+            (status, counts(&body)),
+            (StatusCode::OK, [0, 1, 0, 0]),
+            "{kind}: {body}"
+        );
     }
-    assert_eq!(send(&ann, "text/csv", "a,b").await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(
+        send(&ann, "text/csv", "a,b").await.0,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
 }
 
 #[actix_web::test]
@@ -69,7 +91,9 @@ async fn each_event_is_answered_in_its_place() {
         .iter()
         .map(|result| {
             let reason = result["reason"].as_str().unwrap_or_default();
-            format!("{} {reason}", result["status"].as_str().unwrap()).trim().to_owned()
+            format!("{} {reason}", result["status"].as_str().unwrap())
+                .trim()
+                .to_owned()
         })
         .collect();
     assert_eq!(
@@ -92,29 +116,60 @@ async fn each_event_is_answered_in_its_place() {
     );
     assert_eq!(body["results"][6]["field"], "colour");
 
-    let (status, body) = ann.post("/v1/events?strict=true", json!([{ "id": "n", "metric": "chat" }, 7])).await;
+    let (status, body) = ann
+        .post(
+            "/v1/events?strict=true",
+            json!([{ "id": "n", "metric": "chat" }, 7]),
+        )
+        .await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(body["errors"][0]["field"], "events[1]");
-    let (_, body) = ann.post("/v1/events?strict=true", json!({ "id": "n", "metric": "chat" })).await;
-    assert_eq!(counts(&body), [1, 0, 0, 0], "nothing of the refused request was written");
+    let (_, body) = ann
+        .post(
+            "/v1/events?strict=true",
+            json!({ "id": "n", "metric": "chat" }),
+        )
+        .await;
+    assert_eq!(
+        counts(&body),
+        [1, 0, 0, 0],
+        "nothing of the refused request was written"
+    );
 }
 
 #[actix_web::test]
 async fn what_is_too_large_or_no_json_is_refused_as_a_whole() {
     let app = TestApp::start().await;
     let ann = app.register("ann@example.com").await;
-    let many: Vec<Value> = (0..1001).map(|n| json!({ "id": n.to_string(), "metric": "chat" })).collect();
+    let many: Vec<Value> = (0..1001)
+        .map(|n| json!({ "id": n.to_string(), "metric": "chat" }))
+        .collect();
     let (status, body) = ann.post("/v1/events", json!(many)).await;
-    assert_eq!((status, &body["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("usage.too_many_events")));
+    assert_eq!(
+        (status, &body["code"]),
+        (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &json!("usage.too_many_events")
+        )
+    );
     assert_eq!(body["max_events"], 1000);
     let (status, body) = send(&ann, "application/json", vec![b' '; 2 * 1024 * 1024]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
     for text in ["", "{", "[{]", "\u{feff}{}"] {
         let (status, body) = send(&ann, "application/json", text).await;
-        assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("request.malformed_json")), "{text}");
+        assert_eq!(
+            (status, &body["code"]),
+            (StatusCode::BAD_REQUEST, &json!("request.malformed_json")),
+            "{text}"
+        );
     }
-    let (status, body) = ann.post("/v1/events", json!({ "events": [], "strict": true })).await;
-    assert_eq!((status, &body["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("strict")));
+    let (status, body) = ann
+        .post("/v1/events", json!({ "events": [], "strict": true }))
+        .await;
+    assert_eq!(
+        (status, &body["errors"][0]["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("strict"))
+    );
     let (status, body) = ann.post("/v1/events", json!([])).await;
     assert_eq!((status, counts(&body)), (StatusCode::OK, [0; 4]));
     let (_, body) = ann.get("/v1/usage").await;
@@ -133,10 +188,16 @@ async fn projects_are_the_tenants_own() {
     assert_eq!(body["results"][0]["reason"], "usage.unknown_project");
     let (_, body) = bob.post("/v1/events", event).await;
     assert_eq!(body["results"][0]["status"], "accepted");
-    let (_, body) = bob.get("/v1/usage?granularity=total&group_by=project").await;
+    let (_, body) = bob
+        .get("/v1/usage?granularity=total&group_by=project")
+        .await;
     assert_eq!(body["data"][0]["project_id"], project["id"]);
     let (_, body) = ann.get("/v1/usage").await;
-    assert_eq!(body["data"], json!([]), "another tenant's usage is not there");
+    assert_eq!(
+        body["data"],
+        json!([]),
+        "another tenant's usage is not there"
+    );
 }
 
 #[actix_web::test]
@@ -145,7 +206,9 @@ async fn an_idempotency_key_answers_again_and_the_events_count_once() {
     let ann = app.register("ann@example.com").await;
     let body = json!({ "id": "e", "metric": "chat" });
     let send = || {
-        let request = ann.request(Method::POST, "/v1/events").header("Idempotency-Key", "once");
+        let request = ann
+            .request(Method::POST, "/v1/events")
+            .header("Idempotency-Key", "once");
         request.json(&body).send()
     };
     let (_, first) = read(send().await.unwrap()).await;

@@ -6,23 +6,33 @@ use serde_json::{Value, json};
 use crate::harness::{Person, TestApp};
 
 async fn app_with_usage(person: &Person<'_>) {
-    let event = |id: &str, at: &str, quantity: &str, user: &str| {
-        json!({ "id": id, "metric": "agent_minute", "occurred_at": at, "quantity": quantity, "user_id": user })
-    };
+    let event = |id: &str, at: &str, quantity: &str, user: &str| json!({ "id": id, "metric": "agent_minute", "occurred_at": at, "quantity": quantity, "user_id": user });
     let events = json!([
         event("a", "2025-10-25T22:00:00Z", "0.1", "u1"),
         event("b", "2025-10-26T22:59:59Z", "0.2", "u2"),
         event("c", "2025-10-26T23:00:00Z", "4", "u1")
     ]);
     let (status, body) = person.post("/v1/events?backfill=true", events).await;
-    assert_eq!((status, &body["accepted"]), (StatusCode::OK, &json!(3)), "{body}");
+    assert_eq!(
+        (status, &body["accepted"]),
+        (StatusCode::OK, &json!(3)),
+        "{body}"
+    );
 }
 
 const RANGE: &str = "from=2025-10-20T00:00:00Z&to=2025-11-01T00:00:00Z";
 
 fn lines(body: &Value) -> Vec<String> {
     let rows = body["data"].as_array().unwrap_or_else(|| panic!("{body}"));
-    rows.iter().map(|row| format!("{} {}", row["bucket"].as_str().unwrap(), row["quantity"].as_str().unwrap())).collect()
+    rows.iter()
+        .map(|row| {
+            format!(
+                "{} {}",
+                row["bucket"].as_str().unwrap(),
+                row["quantity"].as_str().unwrap()
+            )
+        })
+        .collect()
 }
 
 #[actix_web::test]
@@ -30,14 +40,29 @@ async fn days_are_those_of_the_zone_with_its_offset() {
     let app = TestApp::start().await;
     let ann = app.register("ann@example.com").await;
     app_with_usage(&ann).await;
-    let (_, body) = ann.get(&format!("/v1/usage?{RANGE}&timezone=Europe/Paris")).await;
-    assert_eq!(lines(&body), ["2025-10-26T00:00:00+02:00 0.3", "2025-10-27T00:00:00+01:00 4"]);
+    let (_, body) = ann
+        .get(&format!("/v1/usage?{RANGE}&timezone=Europe/Paris"))
+        .await;
+    assert_eq!(
+        lines(&body),
+        [
+            "2025-10-26T00:00:00+02:00 0.3",
+            "2025-10-27T00:00:00+01:00 4"
+        ]
+    );
     let (_, body) = ann.get(&format!("/v1/usage?{RANGE}")).await;
-    assert_eq!(lines(&body), ["2025-10-25T00:00:00Z 0.1", "2025-10-26T00:00:00Z 4.2"]);
-    let (_, body) = ann.get(&format!("/v1/usage?{RANGE}&granularity=month")).await;
+    assert_eq!(
+        lines(&body),
+        ["2025-10-25T00:00:00Z 0.1", "2025-10-26T00:00:00Z 4.2"]
+    );
+    let (_, body) = ann
+        .get(&format!("/v1/usage?{RANGE}&granularity=month"))
+        .await;
     assert_eq!(lines(&body), ["2025-10-01T00:00:00Z 4.3"]);
     let clipped = "from=2025-10-25T22:00:00.000001Z&to=2025-10-26T23:00:00Z";
-    let (_, body) = ann.get(&format!("/v1/usage?{clipped}&granularity=15m")).await;
+    let (_, body) = ann
+        .get(&format!("/v1/usage?{clipped}&granularity=15m"))
+        .await;
     assert_eq!(lines(&body), ["2025-10-26T22:45:00Z 0.2"]);
     assert_eq!(
         body["data"][0],
@@ -55,7 +80,12 @@ async fn usage_is_told_apart_and_paged() {
     app_with_usage(&ann).await;
     let path = format!("/v1/usage?{RANGE}&group_by=user&limit=2");
     let (_, first) = ann.get(&path).await;
-    let users: Vec<&Value> = first["data"].as_array().unwrap().iter().map(|row| &row["user_id"]).collect();
+    let users: Vec<&Value> = first["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["user_id"])
+        .collect();
     assert_eq!(users, [&json!("u1"), &json!("u1")]);
     let cursor = first["next_cursor"].as_str().unwrap();
     let (_, second) = ann.get(&format!("{path}&cursor={cursor}")).await;
@@ -67,10 +97,21 @@ async fn usage_is_told_apart_and_paged() {
 async fn a_total_that_is_asked_for_by_name_is_there_even_when_it_is_nought() {
     let app = TestApp::start().await;
     let ann = app.register("ann@example.com").await;
-    let (_, body) = ann.get("/v1/usage?metric=chat&metric=tokens&granularity=total").await;
+    let (_, body) = ann
+        .get("/v1/usage?metric=chat&metric=tokens&granularity=total")
+        .await;
     let rows = body["data"].as_array().unwrap();
-    let told: Vec<_> = rows.iter().map(|row| (&row["metric"], &row["quantity"])).collect();
-    assert_eq!(told, [(&json!("chat"), &json!("0")), (&json!("tokens"), &json!("0"))]);
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (&row["metric"], &row["quantity"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("chat"), &json!("0")),
+            (&json!("tokens"), &json!("0"))
+        ]
+    );
 }
 
 #[actix_web::test]
@@ -105,11 +146,15 @@ async fn a_bad_question_names_the_parameter() {
 async fn the_summary_has_a_total_per_day_and_metric() {
     let app = TestApp::start().await;
     let ann = app.register("ann@example.com").await;
-    ann.post("/v1/events", json!([
-        { "id": "a", "metric": "chat", "quantity": "0.1" },
-        { "id": "b", "metric": "chat", "quantity": "0.2" },
-        { "id": "c", "metric": "agent_run" }
-    ])).await;
+    ann.post(
+        "/v1/events",
+        json!([
+            { "id": "a", "metric": "chat", "quantity": "0.1" },
+            { "id": "b", "metric": "chat", "quantity": "0.2" },
+            { "id": "c", "metric": "agent_run" }
+        ]),
+    )
+    .await;
     let (status, body) = ann.get("/v1/usage/summary").await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let today = &body["to"].as_str().unwrap()[..10];
