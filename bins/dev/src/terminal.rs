@@ -22,7 +22,7 @@ pub(crate) fn complain(failure: &Failure) {
 pub(crate) struct Progress {
     bar: ProgressBar,
     what: &'static str,
-    said: Option<Instant>,
+    said: Instant,
 }
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ impl Progress {
         Self {
             bar,
             what,
-            said: None,
+            said: Instant::now(),
         }
     }
 
@@ -64,9 +64,9 @@ impl Progress {
     pub(crate) fn step(&mut self, done: u64, detail: &str) {
         self.bar.set_position(done);
         self.bar.set_message(format!("{} {detail}", self.what));
-        if self.bar.is_hidden() && self.said.is_none_or(|said| said.elapsed() > EVERY) {
+        if self.bar.is_hidden() && self.said.elapsed() > EVERY {
             say(&format!("  … {} {detail}", self.what));
-            self.said = Some(Instant::now());
+            self.said = Instant::now();
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The distribution's PostgreSQL package: installed when the machine lets us, spelled out for a person when not.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::{Binaries, FindError, Say, binaries::OLDEST, environment};
 
@@ -165,11 +168,18 @@ fn install_with_apt(rights: &Rights, say: Say<'_>) -> Result<(), String> {
     let install = ["apt-get", "install", "-y", "--no-install-recommends"];
     rights.run(&[&install[..], &["postgresql-common"]].concat(), say)?;
     let kept = format!("{CREATECLUSTER}.plinth");
-    rights.run(&["cp", "-p", CREATECLUSTER, &kept], say)?;
-    let no_cluster = "s/^#*[[:space:]]*create_main_cluster.*/create_main_cluster = false/";
-    rights.run(&["sed", "-i", no_cluster, CREATECLUSTER], say)?;
+    if Path::new(CREATECLUSTER).exists() {
+        rights.run(&["cp", "-p", CREATECLUSTER, &kept], say)?;
+    }
+    let no_cluster = format!("echo 'create_main_cluster = false' >> {CREATECLUSTER}");
+    rights.run(&["sh", "-c", &no_cluster], say)?;
     let installed = rights.run(&[&install[..], &[&package]].concat(), say);
-    rights.run(&["mv", &kept, CREATECLUSTER], say)?;
+    let back: &[&str] = if Path::new(&kept).exists() {
+        &["mv", &kept, CREATECLUSTER]
+    } else {
+        &["rm", "-f", CREATECLUSTER]
+    };
+    rights.run(back, say)?;
     installed
 }
 
