@@ -1,6 +1,6 @@
 //! Connections: how many, for how long, and as whom.
 
-use std::time::Duration;
+use std::{sync::Arc, thread, time::Duration};
 
 use deadpool_diesel::{
     Manager, ManagerConfig, RecyclingMethod, Runtime, Timeouts,
@@ -8,6 +8,7 @@ use deadpool_diesel::{
 };
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Bool};
 use kernel::StoreError;
+use tokio::runtime::{Builder, Handle};
 
 use crate::{
     PgTx,
@@ -31,6 +32,27 @@ pub struct Settings {
 pub struct Pg {
     pool: Pool,
     statement_timeout: Duration,
+    /// Taken apart by the last clone when it goes; never absent before.
+    clones: Option<Arc<()>>,
+}
+
+/// The pool closes connections on a thread of the runtime, and panics where there is none. The last clone may well go with a thread of the
+/// server that has left its runtime already, so it brings one along.
+impl Drop for Pg {
+    fn drop(&mut self) {
+        let is_last = self.clones.take().and_then(Arc::into_inner).is_some();
+        if !is_last || Handle::try_current().is_ok() {
+            return;
+        }
+        let pool = self.pool.clone();
+        let closing = thread::spawn(move || {
+            if let Ok(runtime) = Builder::new_current_thread().build() {
+                let _entered = runtime.enter();
+                pool.close();
+            }
+        });
+        let _closed = closing.join();
+    }
 }
 
 impl std::fmt::Debug for Pg {
@@ -69,6 +91,7 @@ impl Pg {
         Ok(Self {
             pool,
             statement_timeout: settings.statement_timeout,
+            clones: Some(Arc::default()),
         })
     }
 
@@ -77,8 +100,8 @@ impl Pg {
     pub fn unit_of_work<S: ?Sized + 'static>(
         &self,
         open: fn(&mut PgTx) -> &mut S,
-    ) -> std::sync::Arc<dyn kernel::UnitOfWork<S>> {
-        std::sync::Arc::new(PgUnitOfWork::new(self.clone(), Open(open)))
+    ) -> Arc<dyn kernel::UnitOfWork<S>> {
+        Arc::new(PgUnitOfWork::new(self.clone(), Open(open)))
     }
 
     /// Refuses a role that row-level security does not bind.
@@ -119,6 +142,12 @@ impl Pg {
                 .map_err(store_error)
         })
         .await
+    }
+
+    /// Gives every connection back. The last thing that a process does with its pool, while its runtime still runs: connections are
+    /// closed on a thread of the runtime, and a pool that outlives it could not close them.
+    pub fn close(&self) {
+        self.pool.close();
     }
 
     /// Connections in use and connections open, for metrics.

@@ -10,7 +10,7 @@ use actix_web::{
     web::Bytes,
 };
 use kernel::FieldError;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use uuid::Uuid;
 
 use crate::Problem;
@@ -119,6 +119,13 @@ pub(crate) fn unreadable(error: &actix_web::Error) -> Problem {
 /// # Errors
 /// `request.malformed_json`, `request.invalid`.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would read an array as the fields of a struct, one by one.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => FieldError::new("body", "wrong_type", "must be a JSON object").into(),
+            Err(error) => malformed(&error),
+        });
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -33,7 +33,7 @@ pub fn info_of(request: &HttpRequest) -> RequestInfo {
 /// Wraps everything else.
 ///
 /// # Errors
-/// None of its own: an error of the inside becomes a response here.
+/// None of its own: what is inside answers with responses.
 pub async fn layer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -46,20 +46,15 @@ pub async fn layer(
     );
     let id = info.id.clone();
     request.extensions_mut().insert(info);
-    let (http, method) = (request.request().clone(), request.method().clone());
+    let method = request.method().clone();
 
     let admitted = services
         .as_ref()
         .map_or(Ok(()), |services| services.limits.admit_sign_in(&request));
-    let answered = match admitted {
-        Ok(()) => next
-            .call(request)
-            .await
-            .map(ServiceResponse::map_into_boxed_body),
-        Err(problem) => Err(problem.into()),
+    let mut response = match admitted {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
     };
-    let mut response = answered
-        .unwrap_or_else(|error| ServiceResponse::new(http, HttpResponse::from_error(error)));
     if let Some(problem) = problem_of(&response) {
         response = response.into_response(problem.respond(&id));
     }

@@ -14,7 +14,8 @@ use actix_web::{
     middleware::Next,
     web::{Bytes, Data},
 };
-use app::idempotency::{Answer, Outcome, Reservation};
+use app::idempotency::{Answer, Idempotency, Outcome, Reservation};
+use kernel::CommandRef;
 use serde_json::Value;
 
 use crate::{Caller, Problem, Services, body::unreadable};
@@ -29,7 +30,8 @@ pub struct ShownOnce(pub &'static [&'static str]);
 /// Wraps every route; acts on POST with a key.
 ///
 /// # Errors
-/// `idempotency.key_invalid`, `idempotency.key_reused`, `idempotency.in_progress`, `idempotency.outcome_unknown`.
+/// None of its own: refusals are answers, with the codes `idempotency.key_invalid`, `idempotency.key_reused`,
+/// `idempotency.in_progress` and `idempotency.outcome_unknown`.
 pub async fn layer(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -43,40 +45,53 @@ pub async fn layer(
             .await
             .map(ServiceResponse::map_into_boxed_body);
     };
-    let key = parse_key(&key)?;
-    let (http, mut payload) = request.parts_mut();
-    let principal = Caller::or_anonymous(http).await?;
-    let bytes = Bytes::from_request(http, &mut payload)
-        .await
-        .map_err(|error| unreadable(&error))?;
-    let target = format!("{} {}", http.method(), http.uri());
-    request.set_payload(replay_payload(bytes.clone()));
-
-    let idempotency = &services.idempotency;
-    let reserved = idempotency.reserve(&principal, key, &target, &bytes).await;
-    let command = match reserved.map_err(Problem::from)? {
-        Reservation::First(command) => command,
-        Reservation::Seen(outcome) => {
-            let response = seen(outcome)?;
-            return Ok(request.into_response(response));
+    let command = match reserve(&mut request, &key, &services.idempotency).await {
+        Ok(Reservation::First(command)) => command,
+        Ok(Reservation::Seen(outcome)) => {
+            let answer = seen(outcome).unwrap_or_else(HttpResponse::from_error);
+            return Ok(request.into_response(answer));
         }
+        Err(problem) => return Ok(request.into_response(HttpResponse::from_error(problem))),
     };
     request.extensions_mut().insert(command.clone());
-    let http = request.request().clone();
-    let response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => ServiceResponse::new(http, HttpResponse::from_error(error)),
+    let response = next.call(request).await?.map_into_boxed_body();
+    keep(response, &command, &services.idempotency).await
+}
+
+/// Reserves the key. The body is read for its digest, and put back for the handler.
+async fn reserve(
+    request: &mut ServiceRequest,
+    key: &HeaderValue,
+    idempotency: &Idempotency,
+) -> Result<Reservation, Problem> {
+    let key = parse_key(key)?;
+    let (http, payload) = request.parts_mut();
+    let principal = Caller::or_anonymous(http).await?;
+    let read = Bytes::from_request(http, payload).await;
+    let bytes = read.map_err(|error| unreadable(&error))?;
+    let target = format!("{} {}", http.method(), http.uri());
+    request.set_payload(replay_payload(bytes.clone()));
+    Ok(idempotency
+        .reserve(&principal, key, &target, &bytes)
+        .await?)
+}
+
+/// Keeps the answer for replays, or frees the key when nothing was done.
+async fn keep(
+    response: ServiceResponse<BoxBody>,
+    command: &CommandRef,
+    idempotency: &Idempotency,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (response, kept) = if keeps(response.status()) {
+        let (response, answer) = capture(response).await;
+        (response, idempotency.complete(command, answer).await)
+    } else {
+        (response, idempotency.release(command).await)
     };
-    if !keeps(response.status()) {
-        idempotency.release(&command).await.map_err(Problem::from)?;
-        return Ok(response);
-    }
-    let (response, answer) = capture(response).await?;
-    idempotency
-        .complete(&command, answer)
-        .await
-        .map_err(Problem::from)?;
-    Ok(response)
+    Ok(match kept {
+        Ok(()) => response,
+        Err(error) => response.into_response(HttpResponse::from_error(Problem::from(error))),
+    })
 }
 
 fn parse_key(value: &HeaderValue) -> Result<String, Problem> {
@@ -129,9 +144,7 @@ fn seen(outcome: Outcome) -> Result<HttpResponse, Problem> {
 }
 
 /// Takes the answer apart, keeps what a replay needs, and puts it together again.
-async fn capture(
-    response: ServiceResponse<BoxBody>,
-) -> Result<(ServiceResponse<BoxBody>, Answer), Error> {
+async fn capture(response: ServiceResponse<BoxBody>) -> (ServiceResponse<BoxBody>, Answer) {
     let once = response.response().extensions().get::<ShownOnce>().copied();
     // Problems get their request id from the outermost layer, which needs the error itself.
     let problem = response
@@ -155,7 +168,7 @@ async fn capture(
         Some(problem) => HttpResponse::from_error(problem),
         None => head.set_body(BoxBody::new(bytes)),
     };
-    Ok((ServiceResponse::new(http, response), answer))
+    (ServiceResponse::new(http, response), answer)
 }
 
 fn without(body: &[u8], secrets: &[&str]) -> Vec<u8> {

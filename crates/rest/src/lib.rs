@@ -55,7 +55,8 @@ fn assemble<T>(app: App<T>) -> (App<T>, utoipa::openapi::OpenApi)
 where
     T: ServiceFactory<ServiceRequest, Config = (), Error = actix_web::Error, InitError = ()>,
 {
-    app.into_utoipa_app()
+    let (app, mut document) = app
+        .into_utoipa_app()
         .openapi(openapi::Contract::openapi())
         .configure(operations)
         .configure(identity::routes)
@@ -63,7 +64,9 @@ where
         .configure(usage::routes)
         .configure(billing::routes)
         .configure(audit::routes)
-        .split_for_parts()
+        .split_for_parts();
+    openapi::name_operations(&mut document);
+    (app, document)
 }
 
 fn operations(config: &mut ServiceConfig) {

@@ -37,6 +37,30 @@ impl Modify for Credentials {
     }
 }
 
+/// Gives each operation a name of its own: handlers are called `list` and `create` in every file, clients need `projects_list`.
+pub(crate) fn name_operations(document: &mut Document) {
+    for (path, item) in &mut document.paths.paths {
+        let resource = path.trim_start_matches("/v1/").trim_start_matches('/');
+        let resource = resource.split("/{").next().unwrap_or_default();
+        let resource = resource.replace(['-', '/', '.'], "_");
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.patch,
+            &mut item.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            let verb = operation.operation_id.take().unwrap_or_default();
+            let named = resource.ends_with(&verb);
+            operation.operation_id = Some(match named {
+                true => resource.clone(),
+                false => format!("{resource}_{verb}"),
+            });
+        }
+    }
+}
+
 /// The document as it is served and committed.
 #[must_use]
 pub fn document() -> Document {

@@ -84,6 +84,16 @@ impl TestDb {
         );
     }
 
+    /// Lets nobody but the superuser in, as a database that is away; or lets them in again.
+    pub fn refuse_connections(&self, refuse: bool) {
+        let limit = if refuse { 0 } else { -1 };
+        let statement = format!("alter database {} connection limit {limit}", self.name);
+        must("limiting connections", self.server.connect().batch_execute(&statement));
+        if refuse {
+            self.cut_connections();
+        }
+    }
+
     /// For the superuser, who may look at everything.
     #[must_use]
     pub fn superuser_url(&self) -> String {
@@ -122,6 +132,8 @@ impl Drop for TestDb {
     fn drop(&mut self) {
         let statement = format!("drop database if exists {} with (force)", self.name);
         // What is left is removed by the next process; a failing test should show its own failure.
-        let _swept_later = self.server.connect().batch_execute(&statement);
+        if let Ok(mut conn) = self.server.try_connect() {
+            let _swept_later = conn.batch_execute(&statement);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::OnceLock};
 
 use diesel::{
-    Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
+    Connection, ConnectionResult, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
     sql_query, sql_types::Text,
 };
 use local_pg::{Binaries, SharedCluster};
@@ -48,8 +48,12 @@ impl Server {
 
     /// A connection of the superuser to the database `postgres`.
     pub(crate) fn connect(&self) -> PgConnection {
-        let url = self.url("postgres", "postgres");
-        must("connecting to PostgreSQL", PgConnection::establish(&url))
+        must("connecting to PostgreSQL", self.try_connect())
+    }
+
+    /// As [`Server::connect`], for those who can go on without.
+    pub(crate) fn try_connect(&self) -> ConnectionResult<PgConnection> {
+        PgConnection::establish(&self.url("postgres", "postgres"))
     }
 
     /// Makes a database, as a copy of the template or empty.

@@ -1,7 +1,13 @@
 //! An API on a port and a database of its own, and people who use it.
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    net::TcpListener,
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
+use actix_web::dev::ServerHandle;
 use config::Config;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
 use secrecy::ExposeSecret;
@@ -16,7 +22,24 @@ pub(crate) struct TestApp {
     pub(crate) url: String,
     pub(crate) db: TestDb,
     client: Client,
-    server: actix_web::dev::ServerHandle,
+    server: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The API as its binary runs it, in a runtime of its own.
+async fn serve(config: Config, listener: TcpListener, ready: &mpsc::Sender<ServerHandle>) {
+    let pg = api::database(&config).unwrap();
+    let services = api::services(&config, &pg).unwrap();
+    let serving = rest::Serving {
+        workers: 1,
+        max_body_bytes: config.http.max_body_bytes,
+        keep_alive: Duration::from_secs(5),
+        shutdown: Duration::from_secs(1),
+    };
+    let server = rest::serve(services, listener, &serving).unwrap();
+    ready.send(server.handle()).unwrap();
+    server.await.unwrap();
+    pg.close();
 }
 
 impl TestApp {
@@ -59,19 +82,13 @@ impl TestApp {
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
         );
         let config = Config::from_variables(variables).unwrap();
-        let pg = api::database(&config).unwrap();
-        let services = api::services(&config, &pg).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let serving = rest::Serving {
-            workers: 1,
-            max_body_bytes: config.http.max_body_bytes,
-            keep_alive: Duration::from_secs(5),
-            shutdown: Duration::from_secs(1),
-        };
-        let server = rest::serve(services, listener, &serving).unwrap();
-        let handle = server.handle();
-        actix_web::rt::spawn(server);
+        let (ready, started) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            actix_web::rt::System::new().block_on(serve(config, listener, &ready));
+        });
+        let server = started.recv().unwrap();
         let client = Client::builder()
             .redirect(Policy::none())
             .timeout(Duration::from_secs(20))
@@ -81,7 +98,8 @@ impl TestApp {
             url,
             db,
             client,
-            server: handle,
+            server,
+            thread: Some(thread),
         }
     }
 
@@ -112,9 +130,11 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // Stopping is told at once; nobody waits for it.
-        let stopping = self.server.stop(false);
-        actix_web::rt::spawn(stopping);
+        // Stopping is told at once; the future only waits for it, and so does the thread.
+        drop(self.server.stop(false));
+        if let Some(thread) = self.thread.take() {
+            let _panicked_already = thread.join();
+        }
     }
 }
 

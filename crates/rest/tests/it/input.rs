@@ -1,1 +1,175 @@
-//! placeholder
+//! What bad input gets: a problem that names the field and the rule, and nothing written.
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::json;
+
+use crate::harness::{TestApp, read};
+
+#[actix_web::test]
+async fn bad_bodies_are_told_what_is_wrong() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(300));
+    for (body, status, code, field) in [
+        ("{", 400, "request.malformed_json", None),
+        ("", 400, "request.malformed_json", None),
+        (
+            r#"{"name":"a"} trailing"#,
+            400,
+            "request.malformed_json",
+            None,
+        ),
+        (
+            r#"{"name":"a\u0000b"}"#,
+            422,
+            "request.invalid",
+            Some("name"),
+        ),
+        (r#"{"name":"  "}"#, 422, "request.invalid", Some("name")),
+        (r#"{"name":5}"#, 422, "request.invalid", Some("name")),
+        (r#"{"nmae":"a"}"#, 422, "request.invalid", Some("nmae")),
+        (r#"{}"#, 422, "request.invalid", Some("name")),
+        (r#"[1]"#, 422, "request.invalid", Some("body")),
+        (long.as_str(), 422, "request.invalid", Some("name")),
+    ] {
+        let request = ann
+            .request(Method::POST, "/v1/projects")
+            .header(header::CONTENT_TYPE, "application/json");
+        let response = request.body(body.to_owned()).send().await.unwrap();
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "application/problem+json",
+            "{body}"
+        );
+        let (found, problem) = read(response).await;
+        assert_eq!(
+            (found.as_u16(), &problem["code"]),
+            (status, &json!(code)),
+            "{body}: {problem}"
+        );
+        if let Some(field) = field {
+            assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
+        }
+    }
+    let (_, list) = ann.get("/v1/projects").await;
+    assert_eq!(list["data"], json!([]));
+}
+
+#[actix_web::test]
+async fn a_body_of_two_mebibytes_is_refused_by_its_limit() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    for path in ["/v1/projects", "/v1/events"] {
+        let request = ann
+            .request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/json");
+        let (status, problem) = read(request.body(" ".repeat(2 << 20)).send().await.unwrap()).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::PAYLOAD_TOO_LARGE, &json!("request.too_large")),
+            "{path}"
+        );
+        assert_eq!(problem["max_bytes"], 1 << 20);
+    }
+}
+
+#[actix_web::test]
+async fn other_media_types_and_unknown_routes_are_problems_too() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let request = ann
+        .request(Method::POST, "/v1/projects")
+        .header(header::CONTENT_TYPE, "text/xml");
+    let (status, problem) = read(request.body("<a/>").send().await.unwrap()).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            &json!("request.unsupported_media_type")
+        )
+    );
+    for (status, problem) in [
+        ann.get("/v1/nothing").await,
+        ann.put("/v1/projects", json!({})).await,
+    ] {
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::NOT_FOUND, &json!("request.no_such_route"))
+        );
+    }
+}
+
+#[actix_web::test]
+async fn the_request_id_is_given_back_and_garbage_is_replaced() {
+    let app = TestApp::start().await;
+    let ask = |id: &'static str| {
+        app.request(Method::GET, "/v1/projects")
+            .header("X-Request-ID", id)
+            .send()
+    };
+    let response = ask("trace-1.a_B").await.unwrap();
+    assert_eq!(response.headers()["x-request-id"], "trace-1.a_B");
+    let (_, problem) = read(response).await;
+    assert_eq!(problem["request_id"], "trace-1.a_B");
+    let response = ask("spaces and <tags>").await.unwrap();
+    assert_eq!(response.headers()["x-request-id"].len(), 32);
+}
+
+#[actix_web::test]
+async fn callers_who_are_too_fast_are_told_when_to_come_back() {
+    let app = TestApp::start_with(&[
+        ("PLINTH__RATE_LIMIT__REQUESTS_PER_SECOND", "1"),
+        ("PLINTH__RATE_LIMIT__BURST", "3"),
+    ])
+    .await;
+    let ann = app.register("ann@example.com").await;
+    let mut last = None;
+    for _ in 0..6 {
+        last = Some(
+            ann.request(Method::GET, "/v1/projects")
+                .send()
+                .await
+                .unwrap(),
+        );
+    }
+    let response = last.unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    let (_, problem) = read(response).await;
+    assert_eq!(problem["code"], "request.rate_limited");
+}
+
+#[actix_web::test]
+async fn a_database_that_went_away_comes_back_by_itself() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    assert_eq!(ann.get("/v1/projects").await.0, StatusCode::OK);
+    app.db.cut_connections();
+    assert_eq!(ann.get("/v1/projects").await.0, StatusCode::OK);
+    app.db.refuse_connections(true);
+    let response = ann
+        .request(Method::GET, "/v1/projects")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    assert_eq!(
+        app.request(Method::GET, "/readyz")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(
+        app.request(Method::GET, "/healthz")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::OK
+    );
+    app.db.refuse_connections(false);
+    assert_eq!(ann.get("/v1/projects").await.0, StatusCode::OK);
+}

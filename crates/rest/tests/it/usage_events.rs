@@ -217,3 +217,38 @@ async fn an_idempotency_key_answers_again_and_the_events_count_once() {
     assert_eq!(read(again).await.1, first);
     assert_eq!(counts(&first), [1, 0, 0, 0]);
 }
+
+#[actix_web::test]
+async fn a_key_does_what_its_scopes_say() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let event = json!([{ "id": "e", "metric": "chat" }]);
+    for (scopes, path, required) in [
+        (json!(["usage.read"]), "/v1/events", Some("usage.write")),
+        (
+            json!(["usage.write"]),
+            "/v1/events?backfill=true",
+            Some("usage.backfill"),
+        ),
+        (json!(["usage.write"]), "/v1/events", None),
+    ] {
+        let new = json!({ "name": format!("{scopes} {path}"), "scopes": scopes });
+        let (status, key) = ann.post("/v1/api-keys", new).await;
+        assert_eq!(status, StatusCode::CREATED, "{key}");
+        let request = app
+            .request(Method::POST, path)
+            .header("X-API-Key", key["key"].as_str().unwrap());
+        let (status, body) = read(request.json(&event).send().await.unwrap()).await;
+        match required {
+            Some(required) => {
+                assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
+                assert_eq!(body["required"], required);
+            }
+            None => assert_eq!(
+                (status, counts(&body)),
+                (StatusCode::OK, [1, 0, 0, 0]),
+                "{body}"
+            ),
+        }
+    }
+}
