@@ -17,7 +17,7 @@ pub enum IssuerKind {
     Keycloak,
     /// Any other OpenID provider.
     Oidc,
-    /// This deployment itself.
+    /// The built-in log-in: this deployment's when there is a `signing_key`, another deployment's otherwise.
     Local,
 }
 
@@ -29,10 +29,11 @@ pub struct IssuerSettings {
     pub kind: IssuerKind,
     /// Compared exactly with a token's `iss`.
     pub issuer: String,
-    /// Where its keys are; found by discovery when absent. Not for `local`.
+    /// Where its keys are; found by discovery when absent. `local` needs it when it is
+    /// another deployment, and has none when it is this one.
     #[serde(default)]
     pub jwks_url: Option<String>,
-    /// The algorithms that are tried, and no others: `["RS256"]` when empty. Always `["EdDSA"]` for `local`.
+    /// The algorithms that are tried, and no others: `["RS256"]` when empty, `["EdDSA"]` for `local`.
     #[serde(default)]
     pub algorithms: Vec<String>,
     /// When set: one of them must be in `aud`.
@@ -109,15 +110,16 @@ impl IssuerSettings {
     /// # Errors
     /// See [`SettingsError`].
     pub fn check(&self) -> Result<(), SettingsError> {
-        if self.kind == IssuerKind::Local {
-            return match (&self.signing_key, &self.jwks_url) {
-                (None, _) => Err(self.error("signing_key is missing")),
-                (_, Some(_)) => Err(self.error("a local issuer has no jwks_url")),
-                _ => Ok(()),
-            };
-        }
-        if self.signing_key.is_some() {
-            return Err(self.error("signing_key is for local issuers"));
+        match (self.kind, &self.signing_key, &self.jwks_url) {
+            (IssuerKind::Local, Some(_), None) => return Ok(()),
+            (IssuerKind::Local, Some(_), Some(_)) => {
+                return Err(self.error("has its key here, so it has no jwks_url"));
+            }
+            (IssuerKind::Local, None, None) => {
+                return Err(self.error("needs a signing_key, or the jwks_url of the other deployment"));
+            }
+            (_, Some(_), _) => return Err(self.error("signing_key is for local issuers")),
+            _ => {}
         }
         self.check_url(&self.issuer)?;
         self.jwks_url
@@ -131,6 +133,9 @@ impl IssuerSettings {
     /// # Errors
     /// [`SettingsError`] for an unknown one, and for those with a shared secret: whoever verifies with them could sign too.
     pub fn allowed_algorithms(&self) -> Result<Vec<Algorithm>, SettingsError> {
+        if self.kind == IssuerKind::Local {
+            return Ok(vec![Algorithm::EdDSA]);
+        }
         if self.algorithms.is_empty() {
             return Ok(vec![Algorithm::RS256]);
         }
@@ -238,10 +243,11 @@ mod tests {
 
     #[test]
     fn a_local_issuer_needs_its_key() {
-        assert!(
-            IssuerSettings::new(IssuerKind::Local, "plinth")
-                .check()
-                .is_err()
-        );
+        let mut settings = IssuerSettings::new(IssuerKind::Local, "https://plinth.example");
+        assert!(settings.check().is_err());
+        settings.jwks_url = Some("https://plinth.example/.well-known/jwks.json".into());
+        assert_eq!(settings.check(), Ok(()), "another deployment's");
+        settings.signing_key = Some("key".into());
+        assert!(settings.check().is_err(), "either here or there");
     }
 }
