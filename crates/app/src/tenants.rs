@@ -1,5 +1,6 @@
 //! A person makes another tenant, or joins one.
 
+use identity::api_key;
 use kernel::{Denied, Name, Principal, Scope, StoreError, TenantId, UserId};
 use tenancy::{
     Slug, Tenant,
@@ -71,14 +72,23 @@ impl App {
             .await
     }
 
-    /// Removes a member of the tenant in scope, or lets them leave.
+    /// Removes a member of the tenant in scope, or lets them leave, and ends the keys that they made there.
     ///
     /// # Errors
     /// See [`ChangeMemberError`].
-    pub async fn remove_member(&self, by: &Principal, user: UserId) -> Result<(), ChangeMemberError> {
+    pub async fn remove_member(
+        &self,
+        by: &Principal,
+        user: UserId,
+    ) -> Result<(), ChangeMemberError> {
         let (by, now) = (by.clone(), self.clock.now());
         self.db
-            .run(Scope::of(&by), move |store| membership::remove(store, user, &by, now).map(drop))
+            .run(Scope::of(&by), move |store| {
+                let tenant_id = by.tenant_id()?;
+                membership::remove(store, user, &by, now)?;
+                api_key::revoke_of_leaver(store, tenant_id, user, &by, now)?;
+                Ok(())
+            })
             .await
     }
 }

@@ -36,6 +36,13 @@ pub trait KeyStore: Trail {
         after: Option<(OffsetDateTime, ApiKeyId)>,
     ) -> Result<Vec<ApiKey>, StoreError>;
 
+    /// Keys of the tenant that `creator` made and that are not revoked, locked until the transaction ends.
+    fn lock_keys_of(
+        &mut self,
+        tenant_id: TenantId,
+        creator: UserId,
+    ) -> Result<Vec<ApiKey>, StoreError>;
+
     /// Writes how a key ended: `revoked_at`, `revoked_reason` and `overlap_until`; nothing else of it changes.
     fn update_key(&mut self, key: &ApiKey) -> Result<(), StoreError>;
 

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 pub use self::{
     create::{CreateKeyError, EnvironmentRef, NewKey, create},
     read::{ReadKeyError, get, list},
-    revoke::{RevokeKeyError, revoke},
+    revoke::{RevokeKeyError, revoke, revoke_of_leaver},
     rotate::{MAX_OVERLAP, RotateKeyError, rotate},
     verify::{Verification, VerifyCode, VerifyKeyError, judge},
 };

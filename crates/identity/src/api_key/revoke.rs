@@ -1,7 +1,7 @@
 //! Ending a key.
 
 use audit::{Crud, NewEvent, Target};
-use kernel::{ApiKeyId, Denied, FieldError, Principal, StoreError, text};
+use kernel::{ApiKeyId, Denied, FieldError, Principal, StoreError, TenantId, UserId, text};
 use time::OffsetDateTime;
 
 use super::{ApiKey, read};
@@ -41,13 +41,47 @@ pub fn revoke(
     if key.revoked_at.is_some() {
         return Ok(key);
     }
-    key.revoked_at = Some(now);
     key.revoked_reason = reason.filter(|reason| !reason.trim().is_empty());
-    store.update_key(&key)?;
-    let target = Target::new("api_key", key.id, key.name.as_str());
-    let mut event = NewEvent::new(tenant_id, "api_key.revoked", Crud::Delete, target, by, now)
-        .field("prefix", key.prefix());
-    event.description.clone_from(&key.revoked_reason);
-    store.record(event)?;
+    end(store, &mut key, by, now)?;
     Ok(key)
+}
+
+/// Ends every usable key that a person made in a tenant which they leave. The caller has settled that they leave.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn revoke_of_leaver(
+    store: &mut dyn KeyStore,
+    tenant_id: TenantId,
+    leaver: UserId,
+    by: &Principal,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    for mut key in store.lock_keys_of(tenant_id, leaver)? {
+        key.revoked_reason = Some("its creator left the tenant".to_owned());
+        end(store, &mut key, by, now)?;
+    }
+    Ok(())
+}
+
+fn end(
+    store: &mut dyn KeyStore,
+    key: &mut ApiKey,
+    by: &Principal,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    key.revoked_at = Some(now);
+    store.update_key(key)?;
+    let target = Target::new("api_key", key.id, key.name.as_str());
+    let mut event = NewEvent::new(
+        key.tenant_id,
+        "api_key.revoked",
+        Crud::Delete,
+        target,
+        by,
+        now,
+    )
+    .field("prefix", key.prefix());
+    event.description.clone_from(&key.revoked_reason);
+    store.record(event)
 }

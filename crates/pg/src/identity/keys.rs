@@ -184,6 +184,24 @@ pub(super) fn lock(
         .transpose()
 }
 
+pub(super) fn lock_of(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    creator: UserId,
+) -> Result<Vec<ApiKey>, StoreError> {
+    api_keys::table
+        .filter(api_keys::tenant_id.eq(tenant_id.as_uuid()))
+        .filter(api_keys::created_by.eq(creator.as_uuid()))
+        .filter(api_keys::revoked_at.is_null())
+        .select(KeyRow::as_select())
+        .for_update()
+        .load(conn)
+        .map_err(store_error)?
+        .into_iter()
+        .map(KeyRow::read)
+        .collect()
+}
+
 pub(super) fn list(
     conn: &mut PgConnection,
     tenant_id: TenantId,

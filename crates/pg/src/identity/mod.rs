@@ -44,6 +44,14 @@ impl KeyStore for PgTx {
         keys::list(self.conn(), tenant_id, project_id, page, after)
     }
 
+    fn lock_keys_of(
+        &mut self,
+        tenant_id: TenantId,
+        creator: UserId,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        keys::lock_of(self.conn(), tenant_id, creator)
+    }
+
     fn update_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         keys::update(self.conn(), key)
     }

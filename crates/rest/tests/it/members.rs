@@ -142,6 +142,33 @@ async fn a_removed_member_is_out_within_a_second() {
 }
 
 #[actix_web::test]
+async fn the_keys_of_a_leaver_are_revoked_and_the_trail_says_so() {
+    let app = TestApp::start().await;
+    let (ann, bob) = (
+        app.register("ann@example.com").await,
+        app.register("bob@example.com").await,
+    );
+    join(&ann, &bob, "admin").await;
+    let body = json!({ "name": "ci", "scopes": ["project.read"] });
+    let request = bob
+        .request(Method::POST, "/v1/api-keys")
+        .header("X-Tenant-ID", &ann.tenant_id);
+    let (status, key) = read(request.json(&body).send().await.unwrap()).await;
+    assert_eq!(status, StatusCode::CREATED, "{key}");
+    let (status, _) = ann.delete(&format!("/v1/members/{}", bob.user_id)).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (_, told) = ann
+        .post("/v1/api-keys/verify", json!({ "key": key["key"] }))
+        .await;
+    assert_eq!(
+        (&told["valid"], &told["code"]),
+        (&json!(false), &json!("REVOKED"))
+    );
+    let (_, events) = ann.get("/v1/audit-events?action=api_key.revoked").await;
+    assert_eq!(events["data"][0]["target"]["id"], key["id"]);
+}
+
+#[actix_web::test]
 async fn a_role_change_shows_in_the_trail() {
     let app = TestApp::start().await;
     let (ann, bob) = (
