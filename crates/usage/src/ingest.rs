@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
 use crate::{
-    Aggregation, Item, Meter, NewEvent, Rejection, Store, event::parse_quantity, permissions,
+    Aggregation, Item, Meter, NewEvent, Rejection, Store, permissions, reading::parse_quantity,
 };
 
 /// Events that one request may hold.

@@ -3,11 +3,13 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`meter`] | what is measured, and how many become one |
-//! | [`event`] | a measured fact, read from Plinth's plain form or from a CloudEvent |
+//! | [`event`] | a measured fact, and what makes two of them one |
+//! | `reading` | reading one from Plinth's plain form or from a CloudEvent |
 //! | [`metadata`] | what an event carries besides |
 //! | [`ingest`] | taking events in: what becomes of each |
 //! | [`rollup`] | moving events into quarter-hour buckets |
 //! | [`query`] | asking for usage |
+//! | [`bucket`] | cutting a range into buckets of a time zone |
 //! | [`day`] | the daily close |
 //! | [`permissions`] | what a principal needs |
 //! | [`ports`] | [`Store`], for requests of a tenant, and [`Ledger`], for the worker |
@@ -16,6 +18,7 @@
 //! Invariants: an acknowledged event is committed. An event counts once, however often and however it is sent within 35 days. A read is
 //! exact at once: rollups up to the watermark, raw events behind it, out of one snapshot. No quantity passes through a float.
 
+pub mod bucket;
 pub mod day;
 pub mod event;
 pub mod ingest;
@@ -24,13 +27,15 @@ pub mod meter;
 pub mod permissions;
 pub mod ports;
 pub mod query;
+mod reading;
 pub mod rollup;
 pub mod service;
 
+pub use bucket::{Buckets, Granularity};
 pub use event::{Item, NewEvent, Rejection};
 pub use ingest::{IngestError, Options, Outcome, Receipt};
 pub use metadata::Metadata;
 pub use meter::{Aggregation, CreateMeterError, Meter, NewMeter};
 pub use ports::{Ledger, Store};
-pub use query::{Granularity, GroupBy, ReadUsageError, Summary, UsageRequest, UsageRow};
+pub use query::{GroupBy, ReadUsageError, Summary, UsageRequest, UsageRow};
 pub use service::{Books, ListMetersError, Usage};

@@ -7,8 +7,9 @@ use diesel::{
 use kernel::{Quantity, StoreError, TenantId};
 use time::{Date, OffsetDateTime};
 use usage::{
+    Buckets,
     day::{HeldDay, MeterDay, UsageDay},
-    query::{Buckets, GroupBy, UsageQuery},
+    query::{GroupBy, UsageQuery},
 };
 use uuid::Uuid;
 

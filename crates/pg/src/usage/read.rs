@@ -8,8 +8,8 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types as
 use kernel::{ProjectId, StoreError, TenantId};
 use time::{Duration, OffsetDateTime};
 use usage::{
-    Aggregation, Meter,
-    query::{After, Buckets, UsageQuery, UsageRow},
+    Aggregation, Buckets, Meter,
+    query::{After, UsageQuery, UsageRow},
     rollup::BUCKET,
 };
 use uuid::Uuid;

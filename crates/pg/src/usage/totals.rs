@@ -4,7 +4,10 @@ use bigdecimal::{BigDecimal, Zero};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
 use kernel::{StoreError, TenantId};
 use time::OffsetDateTime;
-use usage::query::{Buckets, GroupBy, UsageQuery};
+use usage::{
+    Buckets,
+    query::{GroupBy, UsageQuery},
+};
 
 use super::{meters, read};
 use crate::error::store_error;

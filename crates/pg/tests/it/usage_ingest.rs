@@ -248,7 +248,7 @@ async fn the_api_can_neither_change_an_event_nor_see_another_tenants() {
                     meters,
                     from: now - time::Duration::hours(1),
                     to: now + time::Duration::hours(1),
-                    buckets: usage::query::Buckets::Quarters,
+                    buckets: usage::Buckets::Quarters,
                     group_by: usage::GroupBy::default(),
                     project_id: None,
                     with_empty: false,
