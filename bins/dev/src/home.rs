@@ -16,7 +16,7 @@ use crate::{
 /// A folder that one `cargo dev` at a time has for itself.
 pub(crate) struct Home {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Home {
@@ -32,10 +32,7 @@ impl Home {
                 folder.display()
             )));
         }
-        let home = Self {
-            folder,
-            _lock: lock,
-        };
+        let home = Self { folder, lock };
         for program in ["plinth-api", "plinth-worker"] {
             home.end_left_over(program)?;
         }
@@ -86,6 +83,13 @@ impl Home {
         }
         self.forget(program);
         Ok(())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Closing the file would not do: a child that is being started at this moment holds a copy of it until it runs its program.
+        let _closing_does_it_soon = self.lock.unlock();
     }
 }
 
