@@ -11,6 +11,7 @@
 extern crate plinth_pg as pg;
 
 mod billing;
+mod identity;
 mod migrations;
 mod schema;
 mod unit_of_work;

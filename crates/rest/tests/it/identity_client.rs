@@ -129,13 +129,21 @@ impl Server {
 
     /// Runs a statement as the owner of the schema: what no client can do.
     pub(crate) async fn sql(&self, statement: &str) {
-        let (url, statement) = (self.0.db.owner_url(), statement.to_owned());
-        let run = move || {
-            PgConnection::establish(&url)
-                .unwrap()
-                .batch_execute(&statement)
-                .unwrap();
-        };
-        actix_web::rt::task::spawn_blocking(run).await.unwrap();
+        execute(self.0.db.owner_url(), statement.to_owned()).await;
     }
+
+    /// Runs a statement as the superuser, who may also switch triggers off.
+    pub(crate) async fn sql_as_superuser(&self, statement: &str) {
+        execute(self.0.db.superuser_url(), statement.to_owned()).await;
+    }
+}
+
+async fn execute(url: String, statement: String) {
+    let run = move || {
+        PgConnection::establish(&url)
+            .unwrap()
+            .batch_execute(&statement)
+            .unwrap()
+    };
+    actix_web::rt::task::spawn_blocking(run).await.unwrap();
 }

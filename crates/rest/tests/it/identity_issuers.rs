@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::identity_client::Server;
+use crate::identity_client::{Answer, Server};
 
 /// An OpenID provider with one key.
 struct Provider {
@@ -75,10 +75,7 @@ async fn first_sight_makes_one_user_with_one_tenant_however_many_ask_at_once() {
         &json!({ "email": "ada@example.com", "email_verified": true }),
     );
     let all = futures_util::future::join_all((0..8).map(|_| server.get("/v1/me", &token))).await;
-    let first = all
-        .into_iter()
-        .map(|answer| answer.ok())
-        .collect::<Vec<_>>();
+    let first = all.into_iter().map(Answer::ok).collect::<Vec<_>>();
     assert!(
         first
             .iter()
