@@ -79,7 +79,7 @@ impl World {
             PgConnection::establish(&url)
                 .unwrap()
                 .batch_execute(&sql)
-                .unwrap()
+                .unwrap();
         };
         tokio::task::spawn_blocking(insert).await.unwrap();
         let uow: Arc<dyn UnitOfWork<dyn Store>> = db.pg().unit_of_work(|tx| tx);

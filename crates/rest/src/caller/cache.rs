@@ -93,7 +93,6 @@ impl Default for AccessCache {
 
 impl AccessCache {
     /// An empty cache, of no use until somebody [listens](AccessCache::listening).
-    #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
             entries: Cache::builder()
@@ -108,7 +107,6 @@ impl AccessCache {
     }
 
     /// Ears for the bell: told of it, they pass it on to this cache, and say whether the cache is still there.
-    #[must_use]
     pub fn ears(&self) -> impl Fn(Bell) -> bool + Send + Sync + use<> {
         let shared = Arc::downgrade(&self.0);
         move |bell| {

@@ -143,7 +143,7 @@ async fn execute(url: String, statement: String) {
         PgConnection::establish(&url)
             .unwrap()
             .batch_execute(&statement)
-            .unwrap()
+            .unwrap();
     };
     actix_web::rt::task::spawn_blocking(run).await.unwrap();
 }
