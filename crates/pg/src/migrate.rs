@@ -3,7 +3,7 @@
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl,
     connection::SimpleConnection,
-    migration::{Migration, MigrationSource, MigrationVersion},
+    migration::{MigrationSource, MigrationVersion},
     pg::Pg as Backend,
     sql_query,
     sql_types::{Bool, Text},
@@ -252,7 +252,7 @@ fn known() -> Result<Vec<(String, String)>, MigrateError> {
         .map_err(|error| failed("status", error))?;
     let mut names: Vec<(String, String)> = versions
         .iter()
-        .map(|version: &Box<dyn Migration<Backend>>| {
+        .map(|version| {
             (
                 version.name().version().to_string(),
                 version.name().to_string(),

@@ -2,8 +2,7 @@
 
 use audit::{Crud, NewEvent, Target};
 use kernel::{
-    Denied, FieldError, Page, PageRequest, PermissionSet, Principal, StoreError, TenantId,
-    UserId,
+    Denied, FieldError, Page, PageRequest, PermissionSet, Principal, StoreError, TenantId, UserId,
 };
 use time::OffsetDateTime;
 
