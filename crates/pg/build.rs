@@ -13,21 +13,33 @@ fn main() -> io::Result<()> {
 
     let mut digest = DefaultHasher::new();
     for script in scripts(&migrations)? {
-        script.strip_prefix(&migrations).unwrap_or(&script).hash(&mut digest);
+        script
+            .strip_prefix(&migrations)
+            .unwrap_or(&script)
+            .hash(&mut digest);
         fs::read(&script)?.hash(&mut digest);
         println!("cargo::rerun-if-changed={}", script.display());
     }
-    println!("cargo::rustc-env=PLINTH_MIGRATIONS_DIGEST={:016x}", digest.finish());
+    println!(
+        "cargo::rustc-env=PLINTH_MIGRATIONS_DIGEST={:016x}",
+        digest.finish()
+    );
 
     let rows: String = scripts(&migrations.join("replaceable"))?
         .iter()
         .map(|path| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            format!("    ({name:?}, include_str!({:?})),\n", path.display().to_string())
+            format!(
+                "    ({name:?}, include_str!({:?})),\n",
+                path.display().to_string()
+            )
         })
         .collect();
     let out = Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("replaceable.rs");
-    fs::write(out, format!("const REPLACEABLE: &[(&str, &str)] = &[\n{rows}];\n"))
+    fs::write(
+        out,
+        format!("const REPLACEABLE: &[(&str, &str)] = &[\n{rows}];\n"),
+    )
 }
 
 /// Every SQL file below `folder`, sorted.

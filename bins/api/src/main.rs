@@ -52,7 +52,6 @@ async fn run(config: &Config) -> Result<(), Failure> {
     handle.stop(true).await;
     upkeep.abort();
     flush(&services).await;
-    pg.close();
     match served.await {
         Ok(result) => Ok(result?),
         Err(_) => Ok(()),

@@ -116,7 +116,9 @@ impl IssuerSettings {
                 return Err(self.error("has its key here, so it has no jwks_url"));
             }
             (IssuerKind::Local, None, None) => {
-                return Err(self.error("needs a signing_key, or the jwks_url of the other deployment"));
+                return Err(
+                    self.error("needs a signing_key, or the jwks_url of the other deployment")
+                );
             }
             (_, Some(_), _) => return Err(self.error("signing_key is for local issuers")),
             _ => {}

@@ -32,16 +32,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let onboarding: Arc<dyn UnitOfWork<dyn Onboarding>> = pg.unit_of_work(|tx| tx);
     let (owner, tenant) = onboard(&onboarding, "ann@example.com").await?;
-    println!("made {} ({}), owned by {}", tenant.name, tenant.slug, owner.name);
+    println!(
+        "made {} ({}), owned by {}",
+        tenant.name, tenant.slug, owner.name
+    );
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tokens = InvitationTokens::derive(&[b"a secret of your deployment"]);
     let tenancy = Tenancy::new(pg.unit_of_work(|tx| tx), clock, tokens);
-    let project = tenancy.create_project(&owner, Name::parse("name", "Rockets")?, None).await?;
+    let project = tenancy
+        .create_project(&owner, Name::parse("name", "Rockets")?, None)
+        .await?;
     println!("made the project {}", project.slug);
 
     // The free plan allows one project: the rule holds for embedders as it does for the API.
-    match tenancy.create_project(&owner, Name::parse("name", "More rockets")?, None).await {
+    match tenancy
+        .create_project(&owner, Name::parse("name", "More rockets")?, None)
+        .await
+    {
         Err(error) => println!("refused a second one: {error}"),
         Ok(_) => return Err("the plan's limit did not hold".into()),
     }
@@ -76,7 +84,12 @@ async fn onboard(
             user::register(store, new, now).map_err(|error| unexpected(error.to_string()))?;
             let name = Name::parse("name", "Acme")?;
             let slug_from = name.as_str().to_owned();
-            let new = NewTenant { name, slug: None, slug_from, is_personal: false };
+            let new = NewTenant {
+                name,
+                slug: None,
+                slug_from,
+                is_personal: false,
+            };
             let tenant = tenant::create(store, tenant_id, new, user_id, &acting, now)?;
             billing::subscription::subscribe(store, tenant_id, "free", &acting, now)
                 .map_err(|error| unexpected(error.to_string()))?;
@@ -105,11 +118,18 @@ fn owner_of(tenant_id: TenantId, user_id: UserId, email: &str) -> Principal {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "an example has no configuration but this")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an example has no configuration but this"
+)]
 async fn connect() -> Result<(pg::Pg, Option<TestDb>), StoreError> {
     if let Ok(url) = std::env::var("DATABASE_URL") {
         let statement_timeout = Duration::from_secs(5);
-        let settings = pg::Settings { url, max_connections: 4, statement_timeout };
+        let settings = pg::Settings {
+            url,
+            max_connections: 4,
+            statement_timeout,
+        };
         return Ok((pg::Pg::connect(&settings)?, None));
     }
     let db = TestDb::create().await;

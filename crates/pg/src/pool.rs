@@ -144,12 +144,6 @@ impl Pg {
         .await
     }
 
-    /// Gives every connection back. The last thing that a process does with its pool, while its runtime still runs: connections are
-    /// closed on a thread of the runtime, and a pool that outlives it could not close them.
-    pub fn close(&self) {
-        self.pool.close();
-    }
-
     /// Connections in use and connections open, for metrics.
     #[must_use]
     pub fn connections(&self) -> (usize, usize) {

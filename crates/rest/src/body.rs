@@ -43,27 +43,6 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-/// A JSON body that may be left out.
-#[derive(Debug)]
-pub struct MaybeBody<T>(pub T);
-
-impl<T: DeserializeOwned + Default + 'static> FromRequest for MaybeBody<T> {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = Bytes::from_request(request, payload);
-        Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
-            if bytes.is_empty() {
-                Ok(Self(T::default()))
-            } else {
-                parse_json(&bytes).map(Self)
-            }
-        })
-    }
-}
-
 /// A JSON body that may be left out: nothing is read as an empty object.
 #[derive(Debug)]
 pub struct OptionalBody<T>(pub T);

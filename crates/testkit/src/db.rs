@@ -88,7 +88,10 @@ impl TestDb {
     pub fn refuse_connections(&self, refuse: bool) {
         let limit = if refuse { 0 } else { -1 };
         let statement = format!("alter database {} connection limit {limit}", self.name);
-        must("limiting connections", self.server.connect().batch_execute(&statement));
+        must(
+            "limiting connections",
+            self.server.connect().batch_execute(&statement),
+        );
         if refuse {
             self.cut_connections();
         }

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::OnceLock};
 
 use diesel::{
-    Connection, ConnectionResult, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
-    sql_query, sql_types::Text,
+    Connection, ConnectionResult, PgConnection, QueryableByName, RunQueryDsl,
+    connection::SimpleConnection, sql_query, sql_types::Text,
 };
 use local_pg::{Binaries, SharedCluster};
 

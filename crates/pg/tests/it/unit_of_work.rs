@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kernel::{Name, Principal, Scope, StoreError, TenantId, UnitOfWork};
-use tenancy::{
-    Slug, Store, Tenant, TenantKind,
-};
+use tenancy::{Slug, Store, Tenant, TenantKind};
 use testkit::TestDb;
 use time::OffsetDateTime;
 
@@ -34,7 +32,10 @@ fn tenant(slug: &str) -> Tenant {
 
 async fn insert(uow: &Uow, tenant: &Tenant) -> Result<(), StoreError> {
     let tenant = tenant.clone();
-    uow.run(Scope::tenant(tenant.id), move |store| store.insert_tenant(&tenant)).await
+    uow.run(Scope::tenant(tenant.id), move |store| {
+        store.insert_tenant(&tenant)
+    })
+    .await
 }
 
 async fn read(uow: &Uow, scope: Scope, id: TenantId) -> Option<Tenant> {
@@ -47,7 +48,10 @@ async fn ok_commits_and_err_rolls_back() {
     let uow = uow(&db);
     let (kept, lost) = (tenant("kept"), tenant("lost"));
     insert(&uow, &kept).await.unwrap();
-    assert_eq!(read(&uow, Scope::tenant(kept.id), kept.id).await.as_ref(), Some(&kept));
+    assert_eq!(
+        read(&uow, Scope::tenant(kept.id), kept.id).await.as_ref(),
+        Some(&kept)
+    );
 
     let row = lost.clone();
     let failed: Result<(), StoreError> = uow
@@ -73,7 +77,10 @@ async fn a_panic_rolls_back_and_the_pool_goes_on() {
                 panic!("a defect");
             })
             .await;
-        assert!(matches!(failed, Err(StoreError::Unexpected(_))), "{failed:?}");
+        assert!(
+            matches!(failed, Err(StoreError::Unexpected(_))),
+            "{failed:?}"
+        );
     }
     assert_eq!(read(&uow, Scope::tenant(lost.id), lost.id).await, None);
 }
@@ -125,9 +132,12 @@ async fn another_tenants_row_cannot_be_written() {
     let uow = uow(&db);
     let (a, b) = (tenant("aaa"), tenant("bbb"));
     insert(&uow, &a).await.unwrap();
-    let refused: Result<(), StoreError> =
-        uow.run(Scope::tenant(a.id), move |store| store.insert_tenant(&b)).await;
-    let Err(StoreError::Unexpected(message)) = refused else { panic!("{refused:?}") };
+    let refused: Result<(), StoreError> = uow
+        .run(Scope::tenant(a.id), move |store| store.insert_tenant(&b))
+        .await;
+    let Err(StoreError::Unexpected(message)) = refused else {
+        panic!("{refused:?}")
+    };
     assert!(message.contains("row-level security"), "{message}");
 }
 
@@ -161,7 +171,13 @@ async fn the_owner_is_refused_as_a_role_to_serve_with() {
         max_connections: 1,
         statement_timeout: Duration::from_secs(1),
     };
-    assert!(pg::Pg::connect(&settings).unwrap().refuse_unsafe_role().await.is_err());
+    assert!(
+        pg::Pg::connect(&settings)
+            .unwrap()
+            .refuse_unsafe_role()
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -183,10 +199,18 @@ async fn a_change_and_its_audit_event_commit_together_or_not_at_all() {
     let audit: Arc<dyn UnitOfWork<dyn audit::Store>> = db.pg().unit_of_work(|tx| tx);
     let events = audit
         .run(Scope::tenant(id), move |store| {
-            store.events(id, &audit::EventFilter::default(), &kernel::PageRequest::first(), None)
+            store.events(
+                id,
+                &audit::EventFilter::default(),
+                &kernel::PageRequest::first(),
+                None,
+            )
         })
         .await
         .unwrap();
     assert!(events.is_empty(), "{events:?}");
-    assert_eq!(read(&uow, Scope::tenant(id), id).await.unwrap().status, kernel::TenantStatus::Active);
+    assert_eq!(
+        read(&uow, Scope::tenant(id), id).await.unwrap().status,
+        kernel::TenantStatus::Active
+    );
 }

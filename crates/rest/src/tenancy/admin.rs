@@ -13,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::tenants::{TenantBody, no_such_tenant};
 use crate::{
     Caller, Problem, Services,
-    body::{MaybeBody, Params, PathId},
+    body::{OptionalBody, Params, PathId},
     page::{ListBody, PageQuery},
 };
 
@@ -22,7 +22,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// Why.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReasonBody {
     /// Goes into the tenant's audit trail; at most 1,000 characters.
@@ -65,7 +65,7 @@ async fn transition(
     caller: Caller,
     PathId(id): PathId<TenantId>,
     path: Path<(String, String)>,
-    MaybeBody(body): MaybeBody<ReasonBody>,
+    OptionalBody(body): OptionalBody<ReasonBody>,
 ) -> Result<Json<TenantBody>, Problem> {
     let verb = Transition::parse(&path.1).ok_or_else(no_such_tenant)?;
     let reason = body.reason;

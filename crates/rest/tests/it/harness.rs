@@ -39,7 +39,6 @@ async fn serve(config: Config, listener: TcpListener, ready: &mpsc::Sender<Serve
     let server = rest::serve(services, listener, &serving).unwrap();
     ready.send(server.handle()).unwrap();
     server.await.unwrap();
-    pg.close();
 }
 
 impl TestApp {
