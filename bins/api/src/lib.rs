@@ -45,9 +45,6 @@ pub enum Failure {
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] rest::metrics::MetricsError),
-    /// The log's filter cannot be read.
-    #[error("log.filter: {0}")]
-    Log(String),
     /// The socket, or the runtime.
     #[error("{0}")]
     Io(#[from] std::io::Error),

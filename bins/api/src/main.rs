@@ -1,12 +1,8 @@
 //! The Plinth API server: reads the configuration, opens the database, and serves until it is told to stop.
 
-mod log;
-
 use std::{io::Write, net::TcpListener, process::ExitCode, time::Duration};
 
 use config::{Config, Service};
-use kernel::StoreError;
-use pg::Pg;
 use plinth_api::Failure;
 use rest::Services;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +20,7 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Failure> {
     let config = Config::load_for(Service::Api)?;
-    log::install(&config.log)?;
+    config.log.install()?;
     actix_web::rt::System::new().block_on(run(&config))
 }
 
@@ -36,7 +32,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
     tokio::select! {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
-        checked = check_role(&pg) => checked?,
+        checked = pg.wait_for_safe_role() => checked?,
     }
     let address = (config.http.bind, config.http.port);
     let listener = TcpListener::bind(address)?;
@@ -69,19 +65,6 @@ fn serving(config: &Config) -> rest::Serving {
         max_body_bytes: config.http.max_body_bytes,
         keep_alive: Duration::from_secs(config.http.keep_alive_seconds),
         shutdown: Duration::from_secs(config.http.shutdown_seconds),
-    }
-}
-
-/// Waits for the database, and refuses a role that row-level security does not bind.
-async fn check_role(pg: &Pg) -> Result<(), StoreError> {
-    loop {
-        match pg.refuse_unsafe_role().await {
-            Err(StoreError::Unavailable(error)) => {
-                tracing::warn!(error, "the database is away; trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            answer => return answer,
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The Plinth worker: reads the configuration, opens the database and the mailer, and hands them to `plinth-jobs`.
 
-mod log;
 mod wiring;
 
 use std::{io::Write, process::ExitCode, time::Duration};
@@ -17,8 +16,6 @@ enum Failure {
     Mail(#[from] gateways::mail::MailerError),
     #[error("the database: {0}")]
     Database(#[from] StoreError),
-    #[error("log.filter: {0}")]
-    Log(String),
     #[error("the runtime: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
@@ -41,7 +38,7 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Failure> {
     let config = Config::load_for(Service::Worker)?;
-    log::install(&config.log)?;
+    config.log.install()?;
     // Jobs wait for the database or for a mail server; they do not calculate.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

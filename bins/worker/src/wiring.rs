@@ -1,11 +1,11 @@
 //! Which adapter stands behind which port.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use config::{Config, mail::Transport};
 use gateways::mail::{FileMailer, MailerError, SmtpMailer};
 use jobs::{Registry, Settings, Worker, catalogue};
-use kernel::{Clock, StoreError, SystemClock};
+use kernel::{Clock, SystemClock};
 use pg::Pg;
 use secrecy::ExposeSecret;
 use tenancy::{InvitationTokens, Mailer};
@@ -35,7 +35,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let mut stop = std::pin::pin!(stop);
     tokio::select! {
         () = &mut stop => return Ok(()),
-        checked = check_role(&pg) => checked?,
+        checked = pg.wait_for_safe_role() => checked?,
     }
     tracing::info!(
         queue = config.worker.queue,
@@ -43,19 +43,6 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         "working"
     );
     Ok(worker.run(stop).await?)
-}
-
-/// Waits for the database, and refuses a role that row-level security does not bind.
-async fn check_role(pg: &Pg) -> Result<(), StoreError> {
-    loop {
-        match pg.refuse_unsafe_role().await {
-            Err(StoreError::Unavailable(error)) => {
-                tracing::warn!(error, "the database is away; trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            answer => return answer,
-        }
-    }
 }
 
 fn registry(config: &Config, pg: &Pg, clock: &Arc<dyn Clock>) -> Result<Registry, Failure> {

@@ -1,8 +1,9 @@
 //! What the process tells about itself.
 
 use serde::Deserialize;
+use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::value::optional_text;
+use crate::{ConfigError, value::optional_text};
 
 /// The log.
 #[derive(Debug, Clone, Deserialize)]
@@ -12,6 +13,28 @@ pub struct Log {
     pub format: LogFormat,
     /// What is logged, as in `RUST_LOG`.
     pub filter: String,
+}
+
+impl Log {
+    /// Sends everything that this process logs to its standard output, as these settings say. Once a process.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] when the filter cannot be read, or a log is there already.
+    pub fn install(&self) -> Result<(), ConfigError> {
+        let refused = |why: String| ConfigError::Invalid {
+            key: "log.filter".to_owned(),
+            source_name: self.filter.clone(),
+            why,
+        };
+        let filter =
+            EnvFilter::try_new(&self.filter).map_err(|error| refused(error.to_string()))?;
+        let subscriber = fmt().with_env_filter(filter);
+        let installed = match self.format {
+            LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+            LogFormat::Pretty => subscriber.with_target(false).try_init(),
+        };
+        installed.map_err(|error| refused(error.to_string()))
+    }
 }
 
 /// How lines of the log look.

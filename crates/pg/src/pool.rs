@@ -130,6 +130,22 @@ impl Pg {
         Ok(())
     }
 
+    /// As [`Pg::refuse_unsafe_role`], for as long as it takes the database to be there: it may be started after us.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the role is not safe.
+    pub async fn wait_for_safe_role(&self) -> Result<(), StoreError> {
+        loop {
+            match self.refuse_unsafe_role().await {
+                Err(StoreError::Unavailable(error)) => {
+                    tracing::warn!(error, "the database is away; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
