@@ -3,7 +3,6 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`user`] | people; what an identity provider calls them |
-//! | [`email`] | e-mail addresses, in one spelling |
 //! | [`password`] | what may be a password, and what is kept of it |
 //! | [`session`] | refresh tokens in families; showing an old one ends the family |
 //! | [`api_key`] | keys: create, read, rotate, revoke, verify |
@@ -25,7 +24,6 @@
 
 pub mod access;
 pub mod api_key;
-pub mod email;
 pub mod key_text;
 pub mod last_used;
 pub mod password;
@@ -43,7 +41,7 @@ pub use api_key::{
     ApiKey, CreateKeyError, Creator, EnvironmentRef, KeyRecord, KeyState, NewKey, ReadKeyError,
     RevokeKeyError, RotateKeyError, Verification, VerifyCode, VerifyKeyError,
 };
-pub use email::Email;
+pub use kernel::Email;
 pub use key_text::{KeyMode, KeyText};
 pub use last_used::{KeyUse, LastUsed};
 pub use password::{Password, PasswordHash};

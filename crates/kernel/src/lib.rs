@@ -5,6 +5,7 @@
 //! | [`id`] | typed UUIDv7 identifiers, and the one place where randomness is drawn |
 //! | [`clock`] | where "now" comes from |
 //! | [`text`] | names and other free text from outside: trimmed, bounded, no control characters |
+//! | [`email`] | e-mail addresses, in one spelling |
 //! | [`limit`] | what a plan allows of a counted thing |
 //! | [`money`] | integer minor units with a currency; the one rounding rule |
 //! | [`quantity`] | exact decimal quantities |
@@ -18,6 +19,7 @@
 //! Rules are synchronous functions over `&mut dyn Store`; only edges are async. Time is an argument.
 
 pub mod clock;
+pub mod email;
 pub mod error;
 pub mod id;
 pub mod limit;
@@ -31,6 +33,7 @@ pub mod unit_of_work;
 pub mod zone;
 
 pub use clock::{Clock, SystemClock};
+pub use email::Email;
 pub use error::{FieldError, StoreError};
 pub use id::*;
 pub use limit::{Allowance, LimitReached};

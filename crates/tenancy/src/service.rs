@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kernel::{
-    Clock, InvitationId, Name, Page, PageRequest, Principal, ProjectId, Scope, StoreError,
+    Clock, Email, InvitationId, Name, Page, PageRequest, Principal, ProjectId, Scope, StoreError,
     TenantId, UnitOfWork, UserId,
 };
 use time::OffsetDateTime;
@@ -195,11 +195,11 @@ impl Tenancy {
     pub async fn invite(
         &self,
         by: &Principal,
-        email: String,
+        email: Email,
         role: String,
     ) -> Result<Invitation, InviteError> {
         self.run(by, move |store, by, now| {
-            invitation::invite(store, email, &role, by, now)
+            invitation::invite(store, &email, &role, by, now)
         })
         .await
     }

@@ -6,11 +6,11 @@ use actix_web::{
     post,
     web::{Data, Json},
 };
-use kernel::InvitationId;
+use kernel::{Email, InvitationId};
 use serde::{Deserialize, Serialize};
 use tenancy::{
     Invitation,
-    invitation::{AcceptError, InviteError, parse_email},
+    invitation::{AcceptError, InviteError},
 };
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -163,7 +163,7 @@ async fn create(
     caller: Caller,
     Body(body): Body<NewInvitationBody>,
 ) -> Result<HttpResponse, Problem> {
-    let email = parse_email(&body.email)?;
+    let email = Email::parse("email", &body.email)?;
     let invitation = services.tenancy.invite(&caller, email, body.role).await?;
     Ok(sent(&services, invitation, StatusCode::CREATED))
 }

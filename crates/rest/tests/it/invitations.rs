@@ -212,6 +212,11 @@ async fn bad_addresses_and_roles_name_their_field() {
             json!({ "email": "a@b.c\r\nBcc: x@y.z", "role": "member" }),
             "email",
         ),
+        // Nobody could ever register with this address, and so nobody could accept.
+        (
+            json!({ "email": "bérénice@example.com", "role": "member" }),
+            "email",
+        ),
         (
             json!({ "email": "bob@example.com", "role": "emperor" }),
             "role",

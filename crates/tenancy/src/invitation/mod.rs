@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use self::{
     accept::{AcceptError, accept},
-    send::{InviteError, invite, parse_email, resend, revoke},
+    send::{InviteError, invite, resend, revoke},
     token::InvitationTokens,
 };
 use crate::{Store, membership::ListError, permissions};

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use kernel::FieldError;
 use serde::Serialize;
+
+use crate::FieldError;
 
 /// The longest address that SMTP carries.
 const MAX: usize = 254;
