@@ -154,24 +154,29 @@ impl Books {
         self.db.run(Scope::global(), work).await
     }
 
-    /// Closes up to `at_most` days that are due, each in its own transaction, and says how many closed.
+    /// Closes up to `at_most` days that are due, each in its own transaction, and says how many closed. A day that fails does not hold up
+    /// the others.
     ///
     /// # Errors
-    /// [`StoreError`]; days that closed before stay closed.
+    /// [`StoreError`] of the first day that failed, after all were tried; the others are closed.
     pub async fn close_due_days(&self, at_most: u32) -> Result<u32, StoreError> {
         let now = self.clock.now();
         let due = move |store: &mut (dyn Ledger + 'static)| store.due_days(now, at_most);
-        let mut closed = 0;
+        let (mut closed, mut first_failure) = (0, None);
         for (tenant_id, date) in self.db.run(Scope::global(), due).await? {
             let work =
                 move |store: &mut (dyn Ledger + 'static)| day::close(store, tenant_id, date, now);
-            let outcome: Close = self
-                .db
-                .run::<_, StoreError>(Scope::tenant(tenant_id), work)
-                .await?;
-            closed += u32::from(matches!(outcome, Close::Closed { .. }));
+            let outcome: Result<Close, StoreError> =
+                self.db.run(Scope::tenant(tenant_id), work).await;
+            match outcome {
+                Ok(outcome) => closed += u32::from(matches!(outcome, Close::Closed { .. })),
+                Err(error) => {
+                    tracing::error!(%tenant_id, day = %date, %error, "a day of usage was not closed");
+                    first_failure.get_or_insert(error);
+                }
+            }
         }
-        Ok(closed)
+        first_failure.map_or(Ok(closed), Err)
     }
 
     /// Makes the partitions of the months to come, and says how many are new.

@@ -101,6 +101,29 @@ async fn workers_that_close_at_once_close_each_day_once() {
 }
 
 #[tokio::test]
+async fn a_day_that_cannot_be_closed_does_not_hold_up_the_others() {
+    let fixture = Fixture::new("UTC").await;
+    for day in 10..=12 {
+        let at = format!("2025-11-{day}T06:15:00Z");
+        fixture.ingest(sent(&format!("{day}"), &at)).await;
+    }
+    fixture.roll_all(3).await;
+    fixture.execute(
+        "create function spoil() returns trigger language plpgsql as $$ begin raise 'spoiled'; end $$;
+         create trigger spoil before insert on usage_daily for each row when (new.day = '2025-11-10')
+             execute function spoil()",
+    );
+    let error = fixture.books.close_due_days(10).await.unwrap_err();
+    assert!(error.to_string().contains("spoiled"), "{error}");
+    assert_eq!(
+        fixture.text(
+            "select string_agg(concat_ws(' ', day, state), ', ' order by day) from usage_days"
+        ),
+        "2025-11-10 open, 2025-11-11 closed, 2025-11-12 closed"
+    );
+}
+
+#[tokio::test]
 async fn drift_is_found_and_written_down() {
     let fixture = Fixture::new("UTC").await;
     fixture.ingest(sent("a", "2025-11-10T06:15:00Z")).await;
