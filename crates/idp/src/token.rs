@@ -118,9 +118,10 @@ impl Policy {
     pub fn check_claims(&self, claims: &Claims, now: OffsetDateTime) -> Result<(), TokenError> {
         ensure(text(claims, "iss") == Some(&self.issuer))?;
         let expires_at = instant(claims, "exp")?.ok_or(TokenError::Invalid)?;
-        ensure(now < expires_at + self.leeway)?;
+        // The last instant that there is stays what it is: a signed time must not be able to overflow.
+        ensure(now < expires_at.saturating_add(self.leeway))?;
         for claim in ["nbf", "iat"] {
-            let not_yet = instant(claims, claim)?.is_some_and(|from| now + self.leeway < from);
+            let not_yet = instant(claims, claim)?.is_some_and(|from| now.saturating_add(self.leeway) < from);
             ensure(!not_yet)?;
         }
         ensure(self.audience.is_empty() || self.is_meant_for_us(claims))?;
@@ -229,6 +230,8 @@ mod tests {
         assert!(check("exp", json!(now - 4)) && !check("exp", json!(now - 5)));
         assert!(check("nbf", json!(now + 5)) && !check("nbf", json!(now + 6)));
         assert!(check("iat", json!(now + 5)) && !check("iat", json!(now + 6)));
+        assert!(check("exp", json!(253_402_300_799_i64)), "the year 9999");
+        assert!(!check("nbf", json!(253_402_300_799_i64)));
         assert!(check("exp", Value::Number("1900000000.5".parse().unwrap())));
         for bad in [json!("1900000000"), json!(null), json!(-1), json!(i64::MAX)] {
             assert!(!check("exp", bad.clone()), "{bad}");
