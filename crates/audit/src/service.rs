@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use kernel::{
     AuditEventId, Denied, FieldError, Page, PageRequest, Permission, Principal, Scope, StoreError,
-    UnitOfWork,
+    UnitOfWork, page,
 };
-use time::OffsetDateTime;
 
 use crate::{AuditEvent, EventFilter, Store};
 
@@ -49,11 +48,9 @@ impl Audit {
     ) -> Result<Page<AuditEvent>, ReadTrailError> {
         let tenant_id = by.may(&Permission::of("audit.read"))?;
         let after: Option<(i128, AuditEventId)> = page.key()?;
-        let after = after.and_then(|(nanos, id)| {
-            OffsetDateTime::from_unix_timestamp_nanos(nanos)
-                .ok()
-                .map(|at| (at, id))
-        });
+        let after = after
+            .map(|(nanos, id)| page::instant(nanos).map(|at| (at, id)))
+            .transpose()?;
         let limit = page.limit;
         let rows = self
             .db

@@ -3,6 +3,7 @@
 //! A cursor is opaque to clients and a sort key to stores: a few strings, in the order of the list's `ORDER BY`.
 
 use serde::{Serialize, de::DeserializeOwned};
+use time::OffsetDateTime;
 
 use crate::FieldError;
 
@@ -67,6 +68,17 @@ fn invalid() -> FieldError {
         "invalid_cursor",
         "must be a next_cursor that this list gave",
     )
+}
+
+/// The instant in a cursor, written as nanoseconds since 1970. No row is older.
+///
+/// # Errors
+/// `invalid_cursor` when no row can have been written then: a store could not compare with it.
+pub fn instant(nanos: i128) -> Result<OffsetDateTime, FieldError> {
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .filter(|at| *at >= OffsetDateTime::UNIX_EPOCH)
+        .ok_or_else(invalid)
 }
 
 /// Which page a client asks for.
@@ -167,6 +179,15 @@ mod tests {
         assert!(back.key::<i32>().is_err());
         assert!(Cursor::parse("zz").is_err());
         assert!(Cursor::parse("abc").is_err());
+    }
+
+    #[test]
+    fn an_instant_that_no_row_has_is_no_part_of_a_cursor() {
+        let now = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        assert_eq!(instant(now.unix_timestamp_nanos()), Ok(now));
+        for nanos in [-1, i128::MIN, i128::MAX] {
+            assert_eq!(instant(nanos).unwrap_err().code, "invalid_cursor");
+        }
     }
 
     #[test]

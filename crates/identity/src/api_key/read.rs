@@ -2,8 +2,8 @@
 
 use kernel::{
     ApiKeyId, Denied, FieldError, Page, PageRequest, Principal, ProjectId, StoreError, TenantId,
+    page,
 };
-use time::OffsetDateTime;
 
 use super::ApiKey;
 use crate::{KeyStore, permissions};
@@ -36,11 +36,9 @@ pub fn list(
 ) -> Result<Page<ApiKey>, ReadKeyError> {
     let tenant_id = by.may(&permissions::API_KEY_READ)?;
     let after: Option<(i128, ApiKeyId)> = page.key()?;
-    let after = after.and_then(|(nanos, id)| {
-        OffsetDateTime::from_unix_timestamp_nanos(nanos)
-            .ok()
-            .map(|at| (at, id))
-    });
+    let after = after
+        .map(|(nanos, id)| page::instant(nanos).map(|at| (at, id)))
+        .transpose()?;
     let rows = store.keys(tenant_id, held_to(by), page, after)?;
     Ok(Page::from_rows(rows, page.limit, |key| {
         (key.created_at.unix_timestamp_nanos(), key.id)

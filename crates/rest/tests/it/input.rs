@@ -140,6 +140,57 @@ async fn callers_who_are_too_fast_are_told_when_to_come_back() {
 }
 
 #[actix_web::test]
+async fn a_request_counts_once_though_two_layers_ask_who_calls() {
+    let app = TestApp::start_with(&[
+        ("PLINTH__RATE_LIMIT__REQUESTS_PER_SECOND", "1"),
+        ("PLINTH__RATE_LIMIT__BURST", "10"),
+    ])
+    .await;
+    let ann = app.register("ann@example.com").await;
+    let request = ann
+        .request(Method::POST, "/v1/projects")
+        .header("Idempotency-Key", "k");
+    let response = request.json(&json!({ "name": "P" })).send().await.unwrap();
+    assert_eq!(response.headers()["ratelimit"], "\"default\";r=9");
+}
+
+#[actix_web::test]
+async fn attempts_to_sign_in_are_counted_by_address_however_the_path_is_written() {
+    let app = TestApp::start_with(&[
+        ("PLINTH__RATE_LIMIT__SIGN_IN_PER_MINUTE", "2"),
+        ("PLINTH__HTTP__TRUSTED_PROXIES", r#"["127.0.0.1"]"#),
+    ])
+    .await;
+    let attempt = |path: &'static str, forwarded: &'static str| {
+        let body = json!({ "email": "ann@example.com", "password": "wrong password" });
+        let request = app.request(Method::POST, path).json(&body);
+        request.header("X-Forwarded-For", forwarded).send()
+    };
+    for (path, forwarded, status) in [
+        ("/v1/auth/login", "198.51.100.7", 401),
+        ("/v1/auth/log%69n", "198.51.100.7", 401),
+        ("/v1/auth/log%69n", "198.51.100.7", 429),
+        // What stands left of the nearest stranger is that stranger's own invention.
+        ("/v1/auth/login", "6.6.6.6, 198.51.100.7", 429),
+        ("/v1/auth/login", "6.6.6.6, junk, 198.51.100.7", 429),
+        ("/v1/auth/login", "198.51.100.7, 203.0.113.9", 401),
+    ] {
+        let response = attempt(path, forwarded).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path} {forwarded}");
+    }
+}
+
+#[actix_web::test]
+async fn invented_methods_make_no_metrics() {
+    let app = TestApp::start().await;
+    let method = Method::from_bytes(b"EXPLODE").unwrap();
+    app.request(method, "/v1/projects").send().await.unwrap();
+    let metrics = app.request(Method::GET, "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("OTHER") && !metrics.contains("EXPLODE"));
+}
+
+#[actix_web::test]
 async fn a_database_that_went_away_comes_back_by_itself() {
     let app = TestApp::start().await;
     let ann = app.register("ann@example.com").await;
@@ -172,4 +223,27 @@ async fn a_database_that_went_away_comes_back_by_itself() {
     );
     app.db.refuse_connections(false);
     assert_eq!(ann.get("/v1/projects").await.0, StatusCode::OK);
+}
+
+#[actix_web::test]
+async fn a_cursor_with_an_instant_that_cannot_be_is_refused() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    for list in ["/v1/audit-events", "/v1/api-keys"] {
+        for nanos in [
+            -1,
+            i128::from(i64::MIN) * 1_000_000,
+            i128::from(i64::MAX) * 1_000_000,
+        ] {
+            let key = format!(r#"[{nanos},"{}"]"#, ann.user_id);
+            let cursor: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let (status, problem) = ann.get(&format!("{list}?cursor={cursor}")).await;
+            assert_eq!(
+                status,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "{list} {key}: {problem}"
+            );
+            assert_eq!(problem["errors"][0]["code"], "invalid_cursor", "{problem}");
+        }
+    }
 }
