@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kernel::{
     AuditEventId, Denied, FieldError, Page, PageRequest, Permission, Principal, Scope, StoreError,
-    UnitOfWork, page,
+    UnitOfWork, page, text,
 };
 
 use crate::{AuditEvent, EventFilter, Store};
@@ -47,6 +47,13 @@ impl Audit {
         page: PageRequest,
     ) -> Result<Page<AuditEvent>, ReadTrailError> {
         let tenant_id = by.may(&Permission::of("audit.read"))?;
+        for (field, value) in [
+            ("action", &filter.action),
+            ("actor", &filter.actor),
+            ("target", &filter.target),
+        ] {
+            text::check(field, value.as_deref().unwrap_or_default(), 255)?;
+        }
         let after: Option<(i128, AuditEventId)> = page.key()?;
         let after = after
             .map(|(nanos, id)| page::instant(nanos).map(|at| (at, id)))

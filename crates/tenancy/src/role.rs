@@ -1,6 +1,8 @@
 //! What a role allows. Roles of the system are the same everywhere; a tenant may add its own.
 
-use kernel::{Denied, FieldError, Permission, PermissionSet, Principal, StoreError, TenantId};
+use kernel::{
+    Denied, FieldError, Permission, PermissionSet, Principal, StoreError, TenantId, text,
+};
 use serde::Serialize;
 
 use crate::{MemberStore, Store, membership::ListError, permissions};
@@ -46,7 +48,7 @@ pub enum GrantError {
 /// The role `key`, if `by` may give it: nobody gives what they do not have.
 ///
 /// # Errors
-/// `unknown_role` on `field`; [`Denied::Forbidden`] with the first permission that `by` lacks.
+/// `unknown_role`, `too_long` or `control_character` on `field`; [`Denied::Forbidden`] with the first permission that `by` lacks.
 pub fn grantable(
     store: &mut dyn Store,
     tenant_id: TenantId,
@@ -54,6 +56,7 @@ pub fn grantable(
     key: &str,
     by: &Principal,
 ) -> Result<Role, GrantError> {
+    text::check(field, key, 255)?;
     let role = store
         .role(tenant_id, key)?
         .filter(|role| role.scope == "tenant")

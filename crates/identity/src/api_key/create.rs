@@ -3,7 +3,7 @@
 use audit::{Crud, NewEvent, Target};
 use kernel::{
     ApiKeyId, Denied, EnvironmentId, FieldError, Grant, Name, Permission, PermissionSet, Principal,
-    ProjectId, StoreError,
+    ProjectId, StoreError, text,
 };
 use time::OffsetDateTime;
 
@@ -150,6 +150,9 @@ fn place(
     let Some(wanted) = &new.environment else {
         return Ok((asked, None));
     };
+    if let EnvironmentRef::Name(name) = wanted {
+        text::check("environment", name, 255)?;
+    }
     let found = store.environment(tenant_id, asked, wanted)?;
     match found {
         Some((environment_id, project_id)) if asked.is_none_or(|asked| asked == project_id) => {

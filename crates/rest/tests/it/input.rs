@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
-use crate::harness::{TestApp, read};
+use crate::harness::{TestApp, read, text};
 
 #[actix_web::test]
 async fn bad_bodies_are_told_what_is_wrong() {
@@ -245,5 +245,37 @@ async fn a_cursor_with_an_instant_that_cannot_be_is_refused() {
             );
             assert_eq!(problem["errors"][0]["code"], "invalid_cursor", "{problem}");
         }
+    }
+}
+
+#[actix_web::test]
+async fn a_nul_is_refused_by_the_field_that_holds_it() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let (_, project) = ann.post("/v1/projects", json!({ "name": "One" })).await;
+    let member = format!("/v1/members/{}", ann.user_id);
+    let invitation = json!({ "email": "bob@example.com", "role": "\u{0}" });
+    let key = json!({
+        "name": "k", "scopes": [], "project_id": text(&project["id"]), "environment": "\u{0}"
+    });
+    let answers = [
+        ("actor", ann.get("/v1/audit-events?actor=%00").await),
+        ("action", ann.get("/v1/audit-events?action=%00").await),
+        ("action", ann.get("/v1/audit-events?action=a%00*").await),
+        ("target", ann.get("/v1/audit-events?target=%00").await),
+        (
+            "roles",
+            ann.patch(&member, json!({ "roles": ["\u{0}"] })).await,
+        ),
+        ("role", ann.post("/v1/invitations", invitation).await),
+        ("environment", ann.post("/v1/api-keys", key).await),
+    ];
+    for (field, (status, problem)) in answers {
+        assert_eq!(
+            status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{field}: {problem}"
+        );
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
     }
 }
