@@ -209,6 +209,7 @@ fn published_keys(local: Option<&LocalIssuer>) -> serde_json::Value {
 fn settings(config: &Config) -> Settings {
     let proxies = config.http.trusted_proxies.clone();
     Settings {
+        max_body_bytes: config.http.max_body_bytes,
         expose_invitation_tokens: config.environment == Environment::Dev,
         trusts_proxy: Arc::new(move |address| {
             proxies.iter().any(|network| network.contains(address))

@@ -62,7 +62,6 @@ fn serving(config: &Config) -> rest::Serving {
         } else {
             config.http.workers
         },
-        max_body_bytes: config.http.max_body_bytes,
         keep_alive: Duration::from_secs(config.http.keep_alive_seconds),
         shutdown: Duration::from_secs(config.http.shutdown_seconds),
     }

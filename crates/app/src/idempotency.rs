@@ -8,7 +8,8 @@ use sha2::Sha256;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-/// How long the first request may run before another may take its place, if nothing was committed by then. Longer than any statement may take.
+/// How long the first request may run before another may take its place, if nothing was committed by then. Whoever lost their place
+/// cannot commit any more.
 pub const LEASE: Duration = Duration::seconds(60);
 /// How long an answer is kept.
 pub const RETENTION: Duration = Duration::hours(24);
@@ -33,10 +34,21 @@ pub struct NewKey {
     pub principal_id: Uuid,
     /// The key.
     pub key: String,
-    /// Keyed digest of method, path and body.
+    /// Keyed digest of method, path, tenant and body.
     pub fingerprint: Vec<u8>,
     /// Until when the request may run.
     pub lease_until: OffsetDateTime,
+}
+
+impl NewKey {
+    /// The reference that the transaction which does the work carries: row `id`, under this lease.
+    fn command(&self, id: Uuid) -> CommandRef {
+        CommandRef {
+            id,
+            principal_id: self.principal_id,
+            lease_until: self.lease_until,
+        }
+    }
 }
 
 /// A key that was used before.
@@ -139,10 +151,15 @@ impl Idempotency {
         body: &[u8],
     ) -> Result<Reservation, StoreError> {
         let now = self.clock.now();
+        // One person may send the same body to two of their tenants.
+        let tenant = by
+            .grant
+            .as_ref()
+            .map_or(Uuid::nil(), |grant| grant.tenant_id.as_uuid());
         let new = NewKey {
             id: uuid_v7(now),
             principal_id: self.owner(by, &key),
-            fingerprint: self.digest(&[target.as_bytes(), body]),
+            fingerprint: self.digest(&[target.as_bytes(), tenant.as_bytes(), body]),
             key,
             lease_until: now + LEASE,
         };
@@ -153,10 +170,7 @@ impl Idempotency {
         self.db
             .run(scope, move |store| {
                 let Some(used) = store.reserve(&new, now)? else {
-                    return Ok(Reservation::First(CommandRef {
-                        id: new.id,
-                        principal_id: new.principal_id,
-                    }));
+                    return Ok(Reservation::First(new.command(new.id)));
                 };
                 if used.fingerprint != new.fingerprint {
                     return Ok(Reservation::Seen(Outcome::OtherRequest));
@@ -170,10 +184,7 @@ impl Idempotency {
                     {
                         Reservation::Seen(Outcome::Running)
                     }
-                    (None, false) => Reservation::First(CommandRef {
-                        id: used.id,
-                        principal_id: new.principal_id,
-                    }),
+                    (None, false) => Reservation::First(new.command(used.id)),
                 })
             })
             .await

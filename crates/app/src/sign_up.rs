@@ -7,8 +7,8 @@ use identity::{
     User, UserStatus, VerifiedIdentity, session, user,
 };
 use kernel::{
-    Clock, FieldError, Grant, Name, Permission, Principal, PrincipalKind, RequestInfo, Scope,
-    StoreError, TenantId, TenantStatus, UnitOfWork, UserId,
+    Clock, FieldError, Grant, LimitReached, Name, Permission, Principal, PrincipalKind,
+    RequestInfo, Scope, StoreError, TenantId, TenantStatus, UnitOfWork, UserId,
 };
 use tenancy::{
     Tenant,
@@ -72,6 +72,9 @@ pub enum SignUpError {
     /// Their subscription could not be made.
     #[error(transparent)]
     Subscription(#[from] billing::subscription::SubscribeError),
+    /// The tenant that everybody joins is full.
+    #[error(transparent)]
+    Limit(#[from] LimitReached),
     /// A value breaks a rule.
     #[error(transparent)]
     Invalid(#[from] FieldError),
@@ -262,9 +265,7 @@ fn provide(
 ) -> Result<Tenant, SignUpError> {
     let tenant = if let Provisioning::SharedTenant(_) = provisioning {
         let (allowance, used) = store.seats(id, now)?;
-        allowance
-            .admit("max_members", used)
-            .map_err(|error| StoreError::Unexpected(error.to_string()))?;
+        allowance.admit("max_members", used)?;
         let roles = ["member".to_owned()];
         tenancy::membership::add(store, id, user.id, &roles, None, by, now)?;
         let shared = tenancy::TenantStore::tenant(store, id)?;

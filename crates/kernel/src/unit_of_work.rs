@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{Principal, StoreError, TenantId, UserId};
@@ -38,6 +39,8 @@ pub struct CommandRef {
     pub id: Uuid,
     /// Whose row it is: the principal, or a name made of the key for those who have not signed in.
     pub principal_id: Uuid,
+    /// The lease under which the work is done. Once another has taken the row over, nothing commits under this one.
+    pub lease_until: OffsetDateTime,
 }
 
 /// On whose behalf a transaction runs. The store makes these settings of the transaction, and row-level security reads them.
@@ -94,7 +97,7 @@ impl Scope {
 pub trait UnitOfWork<S: ?Sized>: Send + Sync {
     /// Opens a transaction in `scope`, runs `work` on a thread that may block, and commits or rolls back as it says.
     ///
-    /// MUST roll back when the closure panics. MUST fail with [`StoreError::Unavailable`], having run nothing, when no
+    /// MUST roll back when the closure panics, and, with a conflict on `idempotency_lease`, when the scope's command has been taken over. MUST fail with [`StoreError::Unavailable`], having run nothing, when no
     /// connection can be had.
     fn execute(&self, scope: Scope, work: Work<S>) -> BoxFuture<'_, Result<(), StoreError>>;
 }

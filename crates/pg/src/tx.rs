@@ -1,10 +1,11 @@
 //! The open transaction, and the unit of work that opens it.
 
+use deadpool_diesel::postgres::Object;
 use diesel::{
     PgConnection, RunQueryDsl,
-    connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
+    connection::{AnsiTransactionManager, TransactionManager},
     sql_query,
-    sql_types::Uuid as SqlUuid,
+    sql_types::{Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{BoxFuture, CommandRef, Scope, StoreError, UnitOfWork, Verdict, Work};
 use ref_cast::RefCast;
@@ -49,20 +50,27 @@ impl<S: ?Sized + 'static> UnitOfWork<S> for PgUnitOfWork<S> {
             loop {
                 let connection = self.pg.connection().await?;
                 let (begin, command, open) = (begin.clone(), scope.command.clone(), self.open.0);
-                let outcome = connection
+                let ran = connection
                     .interact(move |conn| run(conn, &begin, command.as_ref(), open, work))
-                    .await
-                    .map_err(|error| StoreError::Unexpected(error.to_string()))?;
+                    .await;
+                let outcome = match ran {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        // The work panicked: the transaction is open still, and ends with its connection.
+                        drop(Object::take(connection));
+                        return Err(StoreError::Unexpected(error.to_string()));
+                    }
+                };
                 match outcome {
                     Outcome::Ran(Ok(())) => return Ok(()),
                     Outcome::Ran(Err(error)) => {
                         if matches!(error, StoreError::Unavailable(_)) {
-                            drop(deadpool_diesel::postgres::Object::take(connection));
+                            drop(Object::take(connection));
                         }
                         return Err(error);
                     }
                     Outcome::NotBegun(unused, error) => {
-                        drop(deadpool_diesel::postgres::Object::take(connection));
+                        drop(Object::take(connection));
                         if attempt == ATTEMPTS {
                             return Err(StoreError::Unavailable(error.to_string()));
                         }
@@ -104,20 +112,29 @@ fn finish(
     if verdict == Verdict::Rollback {
         return AnsiTransactionManager::rollback_transaction(conn).map_err(store_error);
     }
-    let done = command.map_or(Ok(0), |command| {
-        sql_query("update idempotency_keys set committed_at = now() where id = $1")
-            .bind::<SqlUuid, _>(command.id)
-            .execute(conn)
-    });
-    let committed = done.and_then(|_| AnsiTransactionManager::commit_transaction(conn));
-    committed.map_err(|error| {
-        // A deferred constraint may refuse the commit: PostgreSQL has rolled back, and diesel must know it too.
-        if AnsiTransactionManager::is_broken_transaction_manager(conn) {
-            tracing::debug!("the connection is given up after a failed commit");
-        }
-        let _ = conn.batch_execute("ROLLBACK");
-        store_error(error)
-    })
+    if let Err(error) = command.map_or(Ok(()), |command| mark_carried_out(conn, command)) {
+        AnsiTransactionManager::rollback_transaction(conn).map_err(store_error)?;
+        return Err(error);
+    }
+    // A deferred constraint may refuse: diesel then rolls back, and says why.
+    AnsiTransactionManager::commit_transaction(conn).map_err(store_error)
+}
+
+fn mark_carried_out(conn: &mut PgConnection, command: &CommandRef) -> Result<(), StoreError> {
+    let marked = sql_query(
+        "update idempotency_keys set committed_at = now() where id = $1 and lease_until = $2",
+    )
+    .bind::<SqlUuid, _>(command.id)
+    .bind::<Timestamptz, _>(command.lease_until)
+    .execute(conn)
+    .map_err(store_error)?;
+    if marked == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict {
+            constraint: "idempotency_lease".to_owned(),
+        })
+    }
 }
 
 /// `BEGIN` and all settings of the scope, for one round trip. Only typed values are written into it: UUIDs and a number.

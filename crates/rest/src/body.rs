@@ -7,16 +7,13 @@ use actix_web::{
     dev::Payload,
     error::PayloadError,
     http::{StatusCode, header},
-    web::Bytes,
+    web::{Bytes, Data},
 };
 use kernel::FieldError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use uuid::Uuid;
 
-use crate::Problem;
-
-/// Bytes that a body may have.
-pub const MAX_BODY: usize = 1024 * 1024;
+use crate::{Problem, Services};
 
 /// A JSON body. DTOs deny unknown fields, so a misspelt one is an answer and not a silence.
 #[derive(Debug)]
@@ -28,9 +25,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let json = is_json(request);
-        let bytes = Bytes::from_request(request, payload);
+        let bytes = read_bytes(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            let bytes = bytes.await?;
             if !json {
                 return Err(Problem::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -52,9 +49,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = Bytes::from_request(request, payload);
+        let bytes = read_bytes(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            let bytes = bytes.await?;
             parse_json(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self)
         })
     }
@@ -76,15 +73,25 @@ fn is_json(request: &HttpRequest) -> bool {
     })
 }
 
-/// What a body that cannot be read is told: too large, or cut off.
-pub(crate) fn unreadable(error: &actix_web::Error) -> Problem {
+/// The whole body, or a problem that says what is wrong with it: too large, or cut off.
+pub(crate) fn read_bytes(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let services = request.app_data::<Data<Services>>();
+    let limit = services.map_or(0, |services| services.settings.max_body_bytes);
+    let bytes = Bytes::from_request(request, payload);
+    async move { bytes.await.map_err(|error| unreadable(&error, limit)) }
+}
+
+fn unreadable(error: &actix_web::Error, limit: usize) -> Problem {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "request.too_large",
-            format!("The body must be at most {MAX_BODY} bytes."),
+            format!("The body must be at most {limit} bytes."),
         )
-        .with("max_bytes", MAX_BODY),
+        .with("max_bytes", limit),
         _ => Problem::new(
             StatusCode::BAD_REQUEST,
             "request.unreadable_body",

@@ -7,7 +7,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -73,13 +73,27 @@ pub async fn layer(
     if let Some(services) = services {
         services
             .metrics
-            .observe(method.as_str(), &route, status.as_u16(), elapsed);
+            .observe(known(&method), &route, status.as_u16(), elapsed);
     }
     tracing::info!(
         request_id = %id, %method, route, status = status.as_u16(),
         micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request"
     );
     Ok(response)
+}
+
+/// The method as a label. Anybody can invent methods, and each label is kept for good.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE
+        | Method::HEAD
+        | Method::OPTIONS => method.as_str(),
+        _ => "OTHER",
+    }
 }
 
 /// The problem behind an answer, whoever found it: a handler, an extractor, or actix itself.
@@ -145,14 +159,17 @@ fn client_address(request: &ServiceRequest, settings: Option<&Settings>) -> Opti
     }
     let values = request.headers().get_all("x-forwarded-for");
     let list: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    let hops = list.iter().flat_map(|value| value.split(','));
-    let hops: Vec<IpAddr> = hops.map_while(|hop| hop.trim().parse().ok()).collect();
-    Some(
-        hops.into_iter()
-            .rev()
-            .find(|hop| !trusts(*hop))
-            .unwrap_or(peer),
-    )
+    // From the right, for as long as it can be read: behind the first stranger, nothing is to be believed.
+    let hops = list.iter().flat_map(|value| value.split(',')).rev();
+    let hops = hops.map_while(|hop| hop.trim().parse::<IpAddr>().ok());
+    let mut nearest = peer;
+    for hop in hops {
+        nearest = hop;
+        if !trusts(hop) {
+            break;
+        }
+    }
+    Some(nearest)
 }
 
 fn new_id() -> String {

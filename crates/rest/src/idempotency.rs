@@ -4,7 +4,7 @@
 //! the work, so a crash between commit and answer can neither double the work nor hide that it was done.
 
 use actix_web::{
-    Error, FromRequest, HttpMessage, HttpResponse,
+    Error, HttpMessage, HttpResponse,
     body::{self, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
@@ -18,7 +18,7 @@ use app::idempotency::{Answer, Idempotency, Outcome, Reservation};
 use kernel::CommandRef;
 use serde_json::Value;
 
-use crate::{Caller, Problem, Services, body::unreadable};
+use crate::{Caller, Problem, Services, body::read_bytes};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -55,7 +55,7 @@ pub async fn layer(
     };
     request.extensions_mut().insert(command.clone());
     let response = next.call(request).await?.map_into_boxed_body();
-    keep(response, &command, &services.idempotency).await
+    Ok(keep(response, &command, &services.idempotency).await)
 }
 
 /// Reserves the key. The body is read for its digest, and put back for the handler.
@@ -67,8 +67,7 @@ async fn reserve(
     let key = parse_key(key)?;
     let (http, payload) = request.parts_mut();
     let principal = Caller::or_anonymous(http).await?;
-    let read = Bytes::from_request(http, payload).await;
-    let bytes = read.map_err(|error| unreadable(&error))?;
+    let bytes = read_bytes(http, payload).await?;
     let target = format!("{} {}", http.method(), http.uri());
     request.set_payload(replay_payload(bytes.clone()));
     Ok(idempotency
@@ -81,17 +80,18 @@ async fn keep(
     response: ServiceResponse<BoxBody>,
     command: &CommandRef,
     idempotency: &Idempotency,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+) -> ServiceResponse<BoxBody> {
     let (response, kept) = if keeps(response.status()) {
         let (response, answer) = capture(response).await;
         (response, idempotency.complete(command, answer).await)
     } else {
         (response, idempotency.release(command).await)
     };
-    Ok(match kept {
-        Ok(()) => response,
-        Err(error) => response.into_response(HttpResponse::from_error(Problem::from(error))),
-    })
+    if let Err(error) = kept {
+        // What was done is done, and this is its answer; only a replay will not have it.
+        tracing::warn!(%error, "an answer was not kept for replays");
+    }
+    response
 }
 
 fn parse_key(value: &HeaderValue) -> Result<String, Problem> {
@@ -104,6 +104,15 @@ fn parse_key(value: &HeaderValue) -> Result<String, Problem> {
         "idempotency.key_invalid",
         "Idempotency-Key must be 1 to 255 visible ASCII characters.",
     ))
+}
+
+/// 409: another request under the same key is doing the work.
+pub(crate) fn in_progress() -> Problem {
+    Problem::conflict(
+        "idempotency.in_progress",
+        "The first request with this Idempotency-Key is still running.",
+    )
+    .header(header::RETRY_AFTER, 1)
 }
 
 /// Answers that are worth keeping: what was done, and what was refused for good. The rest may be tried again with the same key.
@@ -131,11 +140,7 @@ fn seen(outcome: Outcome) -> Result<HttpResponse, Problem> {
             "idempotency.key_reused",
             "This Idempotency-Key was used for another request.",
         )),
-        Outcome::Running => Err(Problem::conflict(
-            "idempotency.in_progress",
-            "The first request with this Idempotency-Key is still running.",
-        )
-        .header(header::RETRY_AFTER, 1)),
+        Outcome::Running => Err(in_progress()),
         Outcome::CommittedUnanswered => Err(Problem::conflict(
             "idempotency.outcome_unknown",
             "The request was carried out, but its answer was lost. Read the resource to see the result.",

@@ -82,8 +82,6 @@ fn operations(config: &mut ServiceConfig) {
 pub struct Serving {
     /// Threads that serve requests.
     pub workers: usize,
-    /// Bytes that a body may have.
-    pub max_body_bytes: usize,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
     /// How long running requests are given when the server stops.
@@ -103,7 +101,7 @@ pub fn serve(
     let json = document.to_pretty_json().map_err(std::io::Error::other)?;
     let rendered = Data::new(openapi::Rendered(json));
     let services = Data::new(services);
-    let max_body = serving.max_body_bytes;
+    let max_body = services.settings.max_body_bytes;
     let server = HttpServer::new(move || {
         let (app, _) = assemble(App::new());
         app.app_data(services.clone())

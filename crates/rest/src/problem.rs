@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::idempotency::in_progress;
+
 /// A failed request.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -215,6 +217,9 @@ impl From<StoreError> for Problem {
                     "The service cannot reach its database. Try again shortly.",
                 )
                 .header(header::RETRY_AFTER, 2)
+            }
+            StoreError::Conflict { constraint } if constraint == "idempotency_lease" => {
+                in_progress()
             }
             other => Self::unexpected(other),
         }

@@ -54,7 +54,7 @@ impl Standing {
 }
 
 /// Paths that are limited by the client's address: nobody has signed in yet.
-const SIGN_IN: [&str; 2] = ["/v1/auth/login", "/v1/auth/register"];
+const SIGN_IN: [&str; 3] = ["/v1/auth/login", "/v1/auth/register", "/v1/auth/refresh"];
 
 impl RateLimits {
     /// `per_second` requests of one principal in one tenant and `burst` at once; `sign_ins` attempts a minute from one address. 0 is
@@ -99,7 +99,11 @@ impl RateLimits {
     /// # Errors
     /// 429 `request.rate_limited`.
     pub(crate) fn admit_sign_in(&self, request: &ServiceRequest) -> Result<(), Problem> {
-        let (Some(limiter), true) = (&self.sign_ins, SIGN_IN.contains(&request.path())) else {
+        // The path as the router reads it, with `%69` for what it stands for.
+        let (Some(limiter), true) = (
+            &self.sign_ins,
+            SIGN_IN.contains(&request.match_info().as_str()),
+        ) else {
             return Ok(());
         };
         let Some(address) = crate::edge::info_of(request.request()).source_ip else {

@@ -11,6 +11,8 @@ use crate::{caller::Authenticator, health::Database, metrics::Metrics, rate_limi
 pub struct Settings {
     /// Show invitation tokens in answers. For development: elsewhere they leave by mail only.
     pub expose_invitation_tokens: bool,
+    /// Bytes that a body may have.
+    pub max_body_bytes: usize,
     /// Whose `X-Forwarded-For` is believed.
     pub trusts_proxy: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }

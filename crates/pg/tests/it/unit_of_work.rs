@@ -152,6 +152,81 @@ async fn a_unique_violation_names_its_constraint() {
 }
 
 #[tokio::test]
+async fn a_deferred_rule_refuses_the_commit_by_name_and_the_connection_goes_on() {
+    let db = TestDb::create().await;
+    let uow = uow(&db);
+    let row = tenant("kept");
+    let (id, owner) = (row.id, kernel::UserId::new(row.created_at));
+    let people: Arc<dyn UnitOfWork<dyn identity::Store>> = db.pg().unit_of_work(|tx| tx);
+    let user = identity::NewUser {
+        id: owner,
+        email: identity::Email::parse("email", "ann@example.com").unwrap(),
+        email_verified: true,
+        name: None,
+        status: identity::UserStatus::Active,
+        password_hash: None,
+        identity: None,
+    };
+    let now = row.created_at;
+    people
+        .run(Scope::user(owner), move |store| {
+            identity::user::register(store, user, now)
+        })
+        .await
+        .unwrap();
+    insert(&uow, &row).await.unwrap();
+    uow.run(Scope::tenant(id), move |store| {
+        store.put_membership(id, owner, &["owner".to_owned()], None, now)
+    })
+    .await
+    .unwrap();
+    for _ in 0..4 {
+        let refused: Result<(), StoreError> = uow
+            .run(Scope::tenant(id), move |store| {
+                store.set_member_roles(id, owner, &[])
+            })
+            .await;
+        assert!(refused.unwrap_err().conflicts_with("tenant_has_an_owner"));
+        assert!(read(&uow, Scope::tenant(id), id).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_was_taken_over_cannot_commit() {
+    let db = TestDb::create().await;
+    let clock: Arc<dyn kernel::Clock> = Arc::new(kernel::SystemClock);
+    let keys: Arc<dyn UnitOfWork<dyn app::idempotency::Store>> = db.pg().unit_of_work(|tx| tx);
+    let idempotency = app::idempotency::Idempotency::new(Arc::clone(&keys), clock, b"secret");
+    let by = Principal::anonymous(kernel::RequestInfo::default());
+    let reserved = idempotency
+        .reserve(&by, "k".to_owned(), "POST /", b"{}")
+        .await
+        .unwrap();
+    let app::idempotency::Reservation::First(command) = reserved else {
+        panic!("{reserved:?}")
+    };
+
+    let stale = kernel::CommandRef {
+        lease_until: command.lease_until - Duration::from_secs(61),
+        ..command.clone()
+    };
+    let uow = uow(&db);
+    let row = tenant("lost");
+    let run = |command: kernel::CommandRef, row: Tenant| {
+        let scope = Scope {
+            command: Some(command),
+            ..Scope::tenant(row.id)
+        };
+        uow.run(scope, move |store| store.insert_tenant(&row))
+    };
+    let refused: Result<(), StoreError> = run(stale, row.clone()).await;
+    assert!(refused.unwrap_err().conflicts_with("idempotency_lease"));
+    assert_eq!(read(&uow, Scope::tenant(row.id), row.id).await, None);
+    run(command, row.clone()).await.unwrap();
+    assert!(read(&uow, Scope::tenant(row.id), row.id).await.is_some());
+}
+
+#[tokio::test]
 async fn dead_connections_are_replaced_without_the_caller_noticing() {
     let db = TestDb::create().await;
     let uow = uow(&db);

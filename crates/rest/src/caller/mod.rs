@@ -27,7 +27,7 @@ use identity::{AccessError, HasherError};
 use kernel::{CommandRef, Principal, RequestInfo};
 
 pub use self::{authenticator::Authenticator, cache::AccessCache};
-use crate::{Problem, Services, edge, tenancy::tenants::no_such_tenant};
+use crate::{Problem, Services, edge, rate_limit::Standing, tenancy::tenants::no_such_tenant};
 
 /// Who makes the request. A request without a credential, or with a bad one, gets no further.
 #[derive(Debug, Clone)]
@@ -67,11 +67,20 @@ impl Caller {
             .authenticator
             .principal(shown, named, info(request))
             .await?;
-        if let Some(standing) = services.limits.admit(&principal)? {
-            request.extensions_mut().insert(standing);
-        }
+        count(request, services, &principal)?;
         Ok(Some(Self(principal)))
     }
+}
+
+/// Counts the request against the caller's rate limit: once, though the idempotency layer and the handler both ask who calls.
+fn count(request: &HttpRequest, services: &Services, by: &Principal) -> Result<(), Problem> {
+    if request.extensions().contains::<Standing>() {
+        return Ok(());
+    }
+    if let Some(standing) = services.limits.admit(by)? {
+        request.extensions_mut().insert(standing);
+    }
+    Ok(())
 }
 
 /// What is known about the request, with the command that its `Idempotency-Key` stands for.
@@ -91,13 +100,8 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let caller = Self::find(&request).await?.ok_or_else(unauthenticated)?;
-            if let Some(services) = request.app_data::<Data<Services>>()
-                && let Some(standing) = services.limits.admit(&caller)?
-            {
-                request.extensions_mut().insert(standing);
-            }
-            Ok(caller)
+            let found = Self::find(&request).await?;
+            found.ok_or_else(unauthenticated)
         })
     }
 }

@@ -206,6 +206,7 @@ impl From<SignUpError> for Problem {
     fn from(error: SignUpError) -> Self {
         match error {
             SignUpError::Tenant(error) => error.into(),
+            SignUpError::Limit(error) => error.into(),
             SignUpError::Invalid(error) => error.into(),
             SignUpError::Store(error) => error.into(),
             other => crate::identity::auth::sign_up_problem(other),

@@ -7,12 +7,11 @@ use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
     http::{StatusCode, header},
-    web::Bytes,
 };
 use kernel::FieldError;
 use serde_json::value::RawValue;
 
-use crate::{Problem, body::unreadable};
+use crate::{Problem, body::read_bytes};
 
 /// Reads one event as text.
 type Read = fn(&str) -> Item;
@@ -26,9 +25,9 @@ impl FromRequest for Batch {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let form = Form::of(request);
-        let bytes = Bytes::from_request(request, payload);
+        let bytes = read_bytes(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            let bytes = bytes.await?;
             let text = str::from_utf8(&bytes).map_err(|_| malformed("it is not UTF-8"))?;
             form?.items(text).map(Self)
         })

@@ -32,7 +32,6 @@ async fn serve(config: Config, listener: TcpListener, ready: &mpsc::Sender<Serve
     let services = api::services(&config, &pg).unwrap();
     let serving = rest::Serving {
         workers: 1,
-        max_body_bytes: config.http.max_body_bytes,
         keep_alive: Duration::from_secs(5),
         shutdown: Duration::from_secs(1),
     };

@@ -141,3 +141,27 @@ async fn a_registration_is_not_done_twice() {
         (&Value::Null, &Value::Null)
     );
 }
+
+#[actix_web::test]
+async fn the_same_request_to_another_tenant_is_another_request() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let (_, acme) = ann.post("/v1/tenants", json!({ "name": "Acme" })).await;
+    let make = |tenant: String| {
+        let request = ann.request(Method::POST, "/v1/projects");
+        let request = request
+            .header("Idempotency-Key", "k1")
+            .header("X-Tenant-ID", tenant);
+        request.json(&json!({ "name": "One" })).send()
+    };
+    let first = make(ann.tenant_id.clone()).await.unwrap();
+    assert_eq!(first.status(), StatusCode::CREATED);
+    let (status, problem) = read(make(text(&acme["id"])).await.unwrap()).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!("idempotency.key_reused")
+        )
+    );
+}
