@@ -13,15 +13,18 @@ create or replace trigger subscriptions_touch before update on subscriptions
     for each row execute function app.touch_updated_at();
 
 -- Moves up the plans that were ordered for later and are due, and reports how many. They are in force without it; what it brings up to date
--- is the history that invoices read and the copies of the plan's code. At most `batch` at a time; two workers share the work.
+-- is the history that invoices read and the copies of the plan's code. At most `batch` at a time; two workers share the work, and a tenant
+-- whose row somebody holds, such as for another order, is left for the next time.
 create or replace function app.apply_due_plan_changes(due_at timestamptz, batch integer default 500)
     returns integer language plpgsql security definer set search_path = pg_catalog, public as $$
 declare
     moved integer;
 begin
     with due as (
-        select tenant_id, id, pending_plan_code, pending_plan_version, pending_at from public.subscriptions
-        where pending_at <= due_at order by pending_at limit batch for update skip locked
+        select s.tenant_id, s.id, s.pending_plan_code, s.pending_plan_version, s.pending_at
+        from public.subscriptions s join public.tenants t on t.id = s.tenant_id
+        where s.pending_at <= due_at order by s.pending_at limit batch
+        for no key update of t skip locked for update of s skip locked
     ), history as (
         insert into public.subscription_changes (tenant_id, subscription_id, effective_at, plan_code, plan_version)
         select tenant_id, id, pending_at, pending_plan_code, pending_plan_version from due

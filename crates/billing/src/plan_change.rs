@@ -86,6 +86,7 @@ pub fn change(
 ) -> Result<Outlook, ChangePlanError> {
     let tenant_id = by.may(&permissions::BILLING_WRITE)?;
     store.lock_tenant(tenant_id)?;
+    let now = in_turn(store, tenant_id, now)?;
     let mut outlook = outlook(store, tenant_id, order, now)?;
     let before = outlook.current.clone();
     write(store, order.when, &mut outlook, now)?;
@@ -107,6 +108,22 @@ pub fn change(
         .field("effective_at", outlook.effective_at),
     )?;
     Ok(outlook)
+}
+
+/// The instant of this change: not before the last one. The caller read its clock before its turn came, and clocks of several machines
+/// differ; history must end with the plan that the subscription has.
+fn in_turn(
+    store: &mut dyn Store,
+    tenant_id: TenantId,
+    now: OffsetDateTime,
+) -> Result<OffsetDateTime, StoreError> {
+    let Some(subscription) = store.subscription(tenant_id)? else {
+        return Ok(now);
+    };
+    let changes = store.plan_changes(&subscription)?;
+    Ok(changes
+        .last()
+        .map_or(now, |last| now.max(last.effective_at)))
 }
 
 fn outlook(

@@ -33,6 +33,12 @@ struct World {
     billing: Billing,
 }
 
+#[derive(diesel::QueryableByName)]
+struct Text {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
+}
+
 impl World {
     async fn new() -> Self {
         Self::with_connections(2).await
@@ -74,13 +80,8 @@ impl World {
     }
 
     fn text(&self, query: &str) -> String {
-        #[derive(diesel::QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = diesel::sql_types::Text)]
-            text: String,
-        }
         let mut conn = PgConnection::establish(&self.db.superuser_url()).unwrap();
-        sql_query(query).get_result::<Row>(&mut conn).unwrap().text
+        sql_query(query).get_result::<Text>(&mut conn).unwrap().text
     }
 
     async fn subscribe(
@@ -322,6 +323,61 @@ async fn an_order_for_later_is_in_force_when_it_is_due() {
     let plan = format!("select plan_code as text from tenants where id = '{tenant}'");
     assert_eq!(world.text(&plan), "free");
     assert_eq!(world.billing.upcoming(&by).await.unwrap().totals.total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_ends_with_the_plan_of_the_subscription_whatever_clocks_say() {
+    let world = World::crowded().await;
+    let by = world.tenant("acme", "free").await;
+    let order = |plan: &'static str, hours: i64| {
+        let clock = HandClock(Mutex::new(START + Duration::hours(hours)));
+        let billing = Billing::new(world.uow.clone(), Arc::new(clock));
+        let (by, plan) = (by.clone(), plan.to_owned());
+        async move {
+            let when = When::Now;
+            billing.change(&by, Order { plan, when }).await.unwrap()
+        }
+    };
+    let last =
+        "select plan_code as text from subscription_changes order by effective_at desc limit 1";
+    let plan = "select plan_code as text from subscriptions";
+    // Sixteen machines whose clocks are hours apart, at once.
+    let plans = ["starter", "pro", "enterprise", "free"];
+    let at_once =
+        (0..16).map(|n: i64| tokio::spawn(order(plans[usize::try_from(n).unwrap() % 4], 16 - n)));
+    for one in at_once.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+    assert_eq!(world.text(last), world.text(plan));
+    // And one whose clock is behind even the first day.
+    for next in ["starter", "pro"] {
+        order(next, -1).await;
+        assert_eq!(
+            (world.text(last), world.text(plan)),
+            (next.into(), next.into())
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_and_the_move_of_due_plans_take_turns() {
+    let world = World::new().await;
+    let by = world.tenant("acme", "pro").await;
+    world.order(&by, "free", When::PeriodEnd).await;
+    let tenant = by.tenant_id().unwrap();
+    let moved = "select app.apply_due_plan_changes('2026-02-01 00:00Z')::text as text";
+    let meanwhile = world.uow.run(Scope::tenant(tenant), {
+        let superuser = world.db.superuser_url();
+        move |store| {
+            store.lock_tenant(tenant)?;
+            let mut conn = PgConnection::establish(&superuser).unwrap();
+            conn.batch_execute("set lock_timeout = '2s'").unwrap();
+            let row: Text = sql_query(moved).get_result(&mut conn).unwrap();
+            Ok::<_, kernel::StoreError>(row.text)
+        }
+    });
+    assert_eq!(meanwhile.await.unwrap(), "0", "left for the next time");
+    assert_eq!(world.text(moved), "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
