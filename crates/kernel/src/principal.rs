@@ -127,8 +127,46 @@ pub struct Grant {
     pub roles: Vec<String>,
     /// What is allowed.
     pub permissions: PermissionSet,
-    /// Set when the principal may only touch one project.
+    /// Set when the principal may only touch one project. See [`Grant::allows`].
     pub project_id: Option<ProjectId>,
+}
+
+impl Grant {
+    /// Whether it holds this permission, for the whole tenant or for the one project that it is held to.
+    #[must_use]
+    pub fn allows(&self, permission: &Permission) -> bool {
+        self.permissions.allows(permission)
+            && (self.project_id.is_none() || IN_PROJECT.contains(permission))
+    }
+}
+
+/// What a principal who is held to one project may do at all, whatever its scopes say: exactly what some use case narrows to the project.
+///
+/// A permission that is missing here acts on the whole tenant, and would make a key of one project a key of all: people, roles, money, the
+/// trail, the tenant's limits and what counts against them. A project is neither made nor closed by its own keys, because how many there
+/// are is the tenant's affair. What the host product guards (`dashboard`, `integration`, `secret`, `ticket`) is missing too: the answer of a
+/// verification names no project, so nobody could narrow it. `meter.read` narrows nothing and stays: sending usage needs the names of the
+/// meters, and they tell of no project; entitlements do, since what is used of them is counted over all projects.
+const IN_PROJECT: [Permission; 10] = [
+    Permission::of("api_key.create"),
+    Permission::of("api_key.delete"),
+    Permission::of("api_key.read"),
+    Permission::of("api_key.write"),
+    Permission::of("meter.read"),
+    Permission::of("project.read"),
+    Permission::of("project.write"),
+    Permission::of("usage.backfill"),
+    Permission::of("usage.read"),
+    Permission::of("usage.write"),
+];
+
+/// What [`Grant::allows`] leaves of `held` for a principal that is held to `project_id`.
+#[must_use]
+pub fn allowed(held: PermissionSet, project_id: Option<ProjectId>) -> PermissionSet {
+    match project_id {
+        None => held,
+        Some(_) => held.intersection(&IN_PROJECT.into_iter().collect()),
+    }
 }
 
 /// What is known about the request itself. Goes into the audit trail.
@@ -225,7 +263,7 @@ impl Principal {
     /// [`Denied::NoTenant`], [`Denied::Forbidden`] or [`Denied::ReadOnly`].
     pub fn may(&self, permission: &Permission) -> Result<TenantId, Denied> {
         let grant = self.grant.as_ref().ok_or(Denied::NoTenant)?;
-        if !grant.permissions.allows(permission) {
+        if !grant.allows(permission) {
             return Err(Denied::Forbidden {
                 required: permission.clone(),
             });
@@ -322,6 +360,52 @@ mod tests {
         let viewer = member(TenantStatus::Active, &["*.read"]);
         let required = Permission::of("project.create");
         assert_eq!(viewer.may(&required), Err(Denied::Forbidden { required }));
+    }
+
+    #[test]
+    fn whoever_is_held_to_a_project_does_nothing_to_the_tenant() {
+        let mut key = member(TenantStatus::Active, &["*"]);
+        key.grant.as_mut().unwrap().project_id = Some(ProjectId::from(Uuid::nil()));
+        for code in [
+            "project.read",
+            "usage.write",
+            "api_key.create",
+            "meter.read",
+        ] {
+            assert!(key.may(&Permission::of(code)).is_ok(), "{code}");
+        }
+        for code in [
+            "user.invite",
+            "member.read",
+            "audit.read",
+            "billing.read",
+            "tenant.delete",
+            "project.create",
+            "project.delete",
+            "resource.read",
+            "entitlement.read",
+            "meter.write",
+            "secret.read",
+            "*",
+            "project.*",
+        ] {
+            let required = Permission::of(code);
+            assert_eq!(key.may(&required), Err(Denied::Forbidden { required }));
+        }
+    }
+
+    #[test]
+    fn a_project_narrows_wildcards_to_what_it_allows() {
+        let project_id = Some(ProjectId::from(Uuid::nil()));
+        let held = |codes: &[&'static str]| codes.iter().map(|code| Permission::of(code)).collect();
+        assert_eq!(
+            allowed(
+                held(&["project.*", "billing.read", "usage.read"]),
+                project_id
+            ),
+            held(&["project.read", "project.write", "usage.read"])
+        );
+        assert_eq!(allowed(held(&["*"]), None), held(&["*"]));
     }
 
     #[test]

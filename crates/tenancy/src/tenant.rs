@@ -380,7 +380,7 @@ pub fn archive(
     now: OffsetDateTime,
 ) -> Result<Tenant, ChangeTenantError> {
     let grant = by.grant.as_ref().ok_or(Denied::NoTenant)?;
-    if !grant.permissions.allows(&permissions::TENANT_DELETE) {
+    if !grant.allows(&permissions::TENANT_DELETE) {
         return Err(Denied::Forbidden {
             required: permissions::TENANT_DELETE,
         }

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 pub use self::{
     create::{CreateKeyError, EnvironmentRef, NewKey, create},
-    read::{ReadKeyError, get, list},
+    read::{ReadKeyError, get, is_visible, list},
     revoke::{RevokeKeyError, revoke, revoke_of_leaver},
     rotate::{MAX_OVERLAP, RotateKeyError, rotate},
     verify::{Verification, VerifyCode, VerifyKeyError, judge},
@@ -128,7 +128,7 @@ impl KeyRecord {
         }
     }
 
-    /// What it may do now.
+    /// What its scopes and its creator allow now. A key of one project may do less: see [`kernel::Grant::allows`].
     #[must_use]
     pub fn permissions(&self) -> PermissionSet {
         match &self.creator {

@@ -61,8 +61,14 @@ fn held_to(by: &Principal) -> Option<ProjectId> {
 
 /// A key, unless it is outside of the project that the principal is held to.
 pub(super) fn visible(key: Option<ApiKey>, by: &Principal) -> Option<ApiKey> {
+    key.filter(|key| is_visible(key, by))
+}
+
+/// Whether a key of the principal's tenant is inside of the project that the principal is held to, if it is held to one.
+#[must_use]
+pub fn is_visible(key: &ApiKey, by: &Principal) -> bool {
     let project_id = held_to(by);
-    key.filter(|key| project_id.is_none() || key.project_id == project_id)
+    project_id.is_none() || key.project_id == project_id
 }
 
 /// The same for a key that is about to change, locked until the transaction ends.

@@ -1,6 +1,8 @@
 //! Telling another service whether a key is good, and for what.
 
-use kernel::{ApiKeyId, Denied, FieldError, PermissionSet, StoreError, TenantId};
+use kernel::{
+    ApiKeyId, Denied, FieldError, PermissionSet, StoreError, TenantId, principal::allowed,
+};
 use time::OffsetDateTime;
 
 use super::{KeyRecord, KeyState};
@@ -76,7 +78,7 @@ pub fn judge(
     wanted: Option<&PermissionQuery>,
     now: OffsetDateTime,
 ) -> Verification {
-    let permissions = record.permissions();
+    let permissions = allowed(record.permissions(), record.key.project_id);
     let code = match record.state(now) {
         KeyState::Revoked => VerifyCode::Revoked,
         KeyState::Expired => VerifyCode::Expired,

@@ -99,7 +99,8 @@ impl Identity {
             .await
     }
 
-    /// Tells whether a key of the caller's tenant is good, and for what. Needs `api_key.read`.
+    /// Tells whether a key of the caller's tenant is good, and for what. Needs `api_key.read`. Whoever is held to one project is told of
+    /// the keys of that project only.
     ///
     /// # Errors
     /// See [`VerifyKeyError`].
@@ -117,10 +118,12 @@ impl Identity {
             AccessError::Hasher(error) => VerifyKeyError::from(error),
             AccessError::Store(error) => VerifyKeyError::from(error),
         })?;
-        let found = found.filter(|record| record.key.tenant_id == tenant_id);
-        Ok(found.map_or(Verification::NOT_FOUND, |record| {
-            api_key::judge(&record, wanted.as_ref(), self.clock.now())
-        }))
+        let now = self.clock.now();
+        let judged = found
+            .filter(|record| record.key.tenant_id == tenant_id)
+            .filter(|record| api_key::is_visible(&record.key, by))
+            .map(|record| api_key::judge(&record, wanted.as_ref(), now));
+        Ok(judged.unwrap_or(Verification::NOT_FOUND))
     }
 
     /// What the store knows of a key that somebody signs in with; `None` when it is not good.

@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, Json},
 };
 use identity::ReadMeError;
-use kernel::PrincipalKind;
+use kernel::{PrincipalKind, principal::allowed};
 use serde::Serialize;
 use tenancy::Membership;
 use utoipa::ToSchema;
@@ -93,7 +93,7 @@ async fn me(services: Data<Services>, caller: Caller) -> Result<Json<MeBody>, Pr
         memberships.retain(|membership| membership.tenant.id == grant.tenant_id);
         for membership in &mut memberships {
             membership.roles.clear();
-            membership.permissions = grant.permissions.clone();
+            membership.permissions = allowed(grant.permissions.clone(), grant.project_id);
         }
     }
     let shown = memberships.iter().map(MembershipBody::from).collect();
