@@ -3,7 +3,7 @@
 use audit::{Crud, NewEvent, Target};
 use kernel::{
     ApiKeyId, Denied, EnvironmentId, FieldError, Grant, Name, Permission, PermissionSet, Principal,
-    ProjectId, StoreError, text,
+    PrincipalKind, ProjectId, StoreError, text,
 };
 use time::OffsetDateTime;
 
@@ -30,7 +30,7 @@ pub struct NewKey {
     pub project_id: Option<ProjectId>,
     /// The environment it is for; implies the project.
     pub environment: Option<EnvironmentRef>,
-    /// When it ends by itself.
+    /// When it ends by itself. A key that a key makes ends with its maker when this is `None`, and at the latest.
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -84,6 +84,13 @@ pub fn create(
     if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(FieldError::new("expires_at", "in_the_past", "must be in the future").into());
     }
+    let latest = end_of_maker(store, by)?;
+    if let (Some(asked), Some(latest)) = (new.expires_at, latest)
+        && asked > latest
+    {
+        let message = "must not be later than the end of the key that makes it";
+        return Err(FieldError::new("expires_at", "out_of_range", message).into());
+    }
     let (project_id, environment_id) = place(store, &new, by)?;
     let key = ApiKey {
         id: ApiKeyId::new(now),
@@ -95,7 +102,7 @@ pub fn create(
         project_id,
         environment_id,
         created_by: by.user_id,
-        expires_at: new.expires_at,
+        expires_at: new.expires_at.or(latest),
         revoked_at: None,
         revoked_reason: None,
         overlap_until: None,
@@ -110,6 +117,18 @@ pub fn create(
         .field("scopes", written(&key.scopes));
     store.record(event)?;
     Ok(key)
+}
+
+/// When the key that acts ends by itself: else one that leaked could make itself a successor without an end. `None` for people.
+pub(super) fn end_of_maker(
+    store: &mut dyn KeyStore,
+    by: &Principal,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    let (PrincipalKind::ApiKey, Some(grant)) = (by.kind, &by.grant) else {
+        return Ok(None);
+    };
+    let maker = store.key(grant.tenant_id, by.id.into())?;
+    Ok(maker.and_then(|maker| maker.ends_at()))
 }
 
 /// The first scope that the principal does not hold.

@@ -1,7 +1,8 @@
 //! API keys: what a tenant's programs sign in with.
 //!
 //! A key belongs to one tenant, and to one of its projects when it says so. It may do what its scopes say **and** its creator may do at
-//! this moment: a key never exceeds its creator, neither when it is made nor later.
+//! this moment: a key never exceeds its creator, neither when it is made nor later. Nor does it outlive the key that makes it: it ends with
+//! it when it names no end of its own, and may not name a later one.
 
 mod create;
 mod read;
@@ -87,6 +88,15 @@ impl ApiKey {
         } else {
             KeyState::Live
         }
+    }
+
+    /// When it ends if nobody ends it before; `None` when it goes on for good.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<OffsetDateTime> {
+        [self.expires_at, self.overlap_until]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The part of its text that is no secret.
@@ -205,7 +215,9 @@ mod tests {
         let mut key = key();
         assert_eq!(key.state(NOW), KeyState::Live);
         assert_eq!(key.state(NOW + Duration::days(2)), KeyState::Expired);
+        assert_eq!(key.ends_at(), Some(NOW + Duration::days(2)));
         key.overlap_until = Some(NOW + Duration::days(1));
+        assert_eq!(key.ends_at(), Some(NOW + Duration::days(1)));
         assert_eq!(key.state(NOW), KeyState::Live);
         assert_eq!(key.state(NOW + Duration::days(1)), KeyState::Revoked);
         key.revoked_at = Some(NOW);

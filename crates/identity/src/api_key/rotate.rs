@@ -4,7 +4,11 @@ use audit::{Crud, NewEvent, Target};
 use kernel::{ApiKeyId, Denied, FieldError, Permission, Principal, StoreError};
 use time::{Duration, OffsetDateTime};
 
-use super::{ApiKey, KeyState, create::exceeding, read};
+use super::{
+    ApiKey, KeyState,
+    create::{end_of_maker, exceeding},
+    read,
+};
 use crate::{KeyHash, KeyStore, KeyText, permissions};
 
 /// How long the old key may go on at most.
@@ -33,7 +37,8 @@ pub enum RotateKeyError {
     Store(#[from] StoreError),
 }
 
-/// Makes a key like `id` out of `text`. The old one works on for `overlap_seconds`, 0 to 2,592,000.
+/// Makes a key like `id` out of `text`. The old one works on for `overlap_seconds`, 0 to 2,592,000. A key that rotates another gives the new
+/// one no more time than it has itself.
 ///
 /// # Errors
 /// See [`RotateKeyError`].
@@ -57,11 +62,13 @@ pub fn rotate(
     if let Some(code) = exceeding(by, &old.scopes) {
         return Err(RotateKeyError::ExceedsCreator(code));
     }
+    let ends = [old.expires_at, end_of_maker(store, by)?];
     let (text, hash) = text(&old);
     let new = ApiKey {
         id: ApiKeyId::new(now),
         key_id: text.key_id().to_owned(),
         created_by: by.user_id,
+        expires_at: ends.into_iter().flatten().min(),
         rotated_from: Some(old.id),
         last_used_at: None,
         created_at: now,

@@ -20,6 +20,7 @@ mod identity_api_keys;
 mod identity_auth;
 mod identity_client;
 mod identity_issuers;
+mod identity_key_ends;
 mod identity_project_keys;
 mod identity_tenant;
 mod input;
