@@ -215,7 +215,7 @@ pub fn used(
 ) -> Result<i64, StoreError> {
     let counted = match (grant.kind, &grant.metric) {
         (Kind::Boolean | Kind::Static, _) => return Ok(0),
-        (Kind::Limit, _) => store.gauge_used(tenant_id, &grant.key)?,
+        (Kind::Limit, _) => store.gauge_used(tenant_id, &grant.key, at)?,
         (Kind::Quota, None) => store.settled(tenant_id, &grant.key, month)?,
         (Kind::Quota, Some(metric)) => {
             let watermark = store.watermark()?;

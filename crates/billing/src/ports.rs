@@ -92,12 +92,17 @@ pub trait Counts {
         at: OffsetDateTime,
     ) -> Result<Granted, StoreError>;
 
-    /// How many things a limit counts now. `max_members` counts active members and pending invitations that have not expired,
+    /// How many things a limit counts at `at`. `max_members` counts active members and pending invitations that have not expired,
     /// `max_projects` counts projects that are neither archived nor the default one, `max_<kind>` counts registered resources; anything else counts nothing.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn gauge_used(&mut self, tenant_id: TenantId, key: &str) -> Result<i64, StoreError>;
+    fn gauge_used(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> Result<i64, StoreError>;
 
     /// How far usage can be read now: an opaque mark that everything committed by now is behind, and nothing else.
     ///

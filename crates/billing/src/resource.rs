@@ -171,7 +171,8 @@ pub fn put(
     if let Some(there) = store.resource(tenant_id, kind.as_str(), external_id.as_str())? {
         return Ok(Put::Unchanged(there));
     }
-    let used = store.gauge_used(tenant_id, &limit)? + store.reserved(tenant_id, &limit, now)?;
+    let used =
+        store.gauge_used(tenant_id, &limit, now)? + store.reserved(tenant_id, &limit, now)?;
     allowance.admit(&limit, used)?;
     let resource = Resource {
         tenant_id,

@@ -7,7 +7,7 @@ use diesel::{
     sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{StoreError, TenantId};
-use pg_schema::schema::{resources, tenant_entitlement_overrides as overrides};
+use pg_schema::schema::{projects, resources, tenant_entitlement_overrides as overrides};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -105,20 +105,48 @@ fn overrides_of(
         .collect()
 }
 
-const MEMBERS: &str = "
+const SEATS: &str = "
 select (select count(*) from memberships where tenant_id = $1 and status = 'active')
      + (select count(*) from invitations
-        where tenant_id = $1 and status = 'pending' and expires_at > now()) as count";
-const PROJECTS: &str = "select count(*) as count from projects where tenant_id = $1 and not is_default and status <> 'archived'";
+        where tenant_id = $1 and status = 'pending' and expires_at > $2) as count";
+
+/// Seats taken at `at`: for the gate and for the list of entitlements alike.
+pub(crate) fn seats(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    at: OffsetDateTime,
+) -> Result<i64, StoreError> {
+    let row: Count = sql_query(SEATS)
+        .bind::<SqlUuid, _>(tenant_id.as_uuid())
+        .bind::<Timestamptz, _>(at)
+        .get_result(conn)
+        .map_err(store_error)?;
+    Ok(row.count)
+}
+
+/// Projects that count: for the gate and for the list of entitlements alike.
+pub(crate) fn counted_projects(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+) -> Result<i64, StoreError> {
+    projects::table
+        .filter(projects::tenant_id.eq(tenant_id.as_uuid()))
+        .filter(projects::status.ne("archived"))
+        .filter(projects::is_default.eq(false))
+        .count()
+        .get_result(conn)
+        .map_err(store_error)
+}
 
 pub(super) fn gauge(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     key: &str,
+    at: OffsetDateTime,
 ) -> Result<i64, StoreError> {
     match key {
-        "max_members" => count(conn, tenant_id, MEMBERS),
-        "max_projects" => count(conn, tenant_id, PROJECTS),
+        "max_members" => seats(conn, tenant_id, at),
+        "max_projects" => counted_projects(conn, tenant_id),
         _ => match resource::kind_of_limit(key) {
             Some(kind) => resources::table
                 .filter(resources::tenant_id.eq(tenant_id.as_uuid()))
@@ -129,14 +157,6 @@ pub(super) fn gauge(
             None => Ok(0),
         },
     }
-}
-
-fn count(conn: &mut PgConnection, tenant_id: TenantId, sql: &str) -> Result<i64, StoreError> {
-    let row: Count = sql_query(sql)
-        .bind::<SqlUuid, _>(tenant_id.as_uuid())
-        .get_result(conn)
-        .map_err(store_error)?;
-    Ok(row.count)
 }
 
 pub(super) fn reserved(

@@ -1,6 +1,6 @@
 //! `billing` on PostgreSQL.
 
-mod counts;
+pub(crate) mod counts;
 mod invoices;
 mod plans;
 mod reservations;
@@ -77,8 +77,13 @@ impl Counts for PgTx {
         counts::granted(self.conn(), tenant_id, key, at)
     }
 
-    fn gauge_used(&mut self, tenant_id: TenantId, key: &str) -> Result<i64, StoreError> {
-        counts::gauge(self.conn(), tenant_id, key)
+    fn gauge_used(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> Result<i64, StoreError> {
+        counts::gauge(self.conn(), tenant_id, key, at)
     }
 
     fn watermark(&mut self) -> Result<String, StoreError> {

@@ -3,7 +3,7 @@
 use diesel::{
     prelude::*,
     sql_query,
-    sql_types::{BigInt, Nullable, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Nullable, Uuid as SqlUuid},
 };
 use kernel::{Allowance, InvitationId, StoreError, TenantId, UserId};
 use pg_schema::schema::invitations::{self, dsl};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     PgTx,
+    billing::counts,
     error::{store_error, unreadable},
 };
 
@@ -23,17 +24,7 @@ impl InvitationStore for PgTx {
         now: OffsetDateTime,
     ) -> Result<(Allowance, i64), StoreError> {
         let allowance = billing::entitlement::allowance(self, tenant_id, "max_members")?;
-        let used = sql_query(
-            "select (select count(*) from memberships m
-                     where m.tenant_id = $1 and m.status <> 'removed')
-                  + (select count(*) from invitations i
-                     where i.tenant_id = $1 and i.status = 'pending' and i.expires_at > $2) as count",
-        )
-        .bind::<SqlUuid, _>(tenant_id.as_uuid())
-        .bind::<Timestamptz, _>(now)
-        .get_result::<Count>(self.conn())
-        .map_err(store_error)?;
-        Ok((allowance, used.count))
+        Ok((allowance, counts::seats(self.conn(), tenant_id, now)?))
     }
 
     fn insert_invitation(&mut self, invitation: &Invitation) -> Result<(), StoreError> {
@@ -132,12 +123,6 @@ impl InvitationStore for PgTx {
             .map(|rows| rows > 0)
             .map_err(store_error)
     }
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }
 
 #[derive(QueryableByName)]

@@ -9,20 +9,14 @@ use uuid::Uuid;
 
 use crate::{
     PgTx,
+    billing::counts,
     error::{store_error, unreadable},
 };
 
 impl ProjectStore for PgTx {
     fn project_allowance(&mut self, tenant_id: TenantId) -> Result<(Allowance, i64), StoreError> {
         let allowance = billing::entitlement::allowance(self, tenant_id, "max_projects")?;
-        let used = projects::table
-            .filter(projects::tenant_id.eq(tenant_id.as_uuid()))
-            .filter(projects::status.eq("active"))
-            .filter(projects::is_default.eq(false))
-            .count()
-            .get_result(self.conn())
-            .map_err(store_error)?;
-        Ok((allowance, used))
+        Ok((allowance, counts::counted_projects(self.conn(), tenant_id)?))
     }
 
     fn insert_project(&mut self, project: &Project) -> Result<(), StoreError> {

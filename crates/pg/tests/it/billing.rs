@@ -622,3 +622,38 @@ async fn another_catalogue_sells_other_plans_and_takes_nothing_away() {
         .collect();
     assert_eq!(over, [("max_dashboards", Some(0), 1)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gate_and_the_entitlements_count_the_same() {
+    let world = World::new().await;
+    let by = world.tenant("acme", "free").await;
+    let tenant = by.tenant_id().unwrap();
+    world.sql(&format!(
+        "insert into users (id, email, name) select gen_random_uuid(), s || '@example.com', s
+             from unnest(array['active', 'suspended', 'removed']) s;
+         insert into memberships (tenant_id, user_id, status) select '{tenant}', id, name from users;
+         insert into invitations (tenant_id, email, role_key, expires_at) values
+             ('{tenant}', 'open@example.com', 'member', '2026-01-20 00:00Z');
+         insert into projects (tenant_id, slug, name, status)
+             select '{tenant}', s, s, s from unnest(array['active', 'archived']) s"
+    ));
+    // The same instant is meant, not the database's: it is years from there.
+    for (now, seats) in [(FIFTEENTH, 2), (datetime!(2026-01-20 0:00 UTC), 1)] {
+        world.set_clock(now);
+        let gate = pg::Pg::connect(&Settings {
+            url: world.db.app_url(),
+            max_connections: 1,
+            statement_timeout: std::time::Duration::from_secs(10),
+        })
+        .unwrap()
+        .unit_of_work::<dyn tenancy::Store>(|tx| tx);
+        let counted = gate.run(Scope::tenant(tenant), move |store| {
+            let (_, seats) = store.seats(tenant, now)?;
+            let (_, projects) = store.project_allowance(tenant)?;
+            Ok::<_, kernel::StoreError>((seats, projects))
+        });
+        assert_eq!(counted.await.unwrap(), (seats, 1));
+        assert_eq!(world.used(&by, "max_members").await.0, seats);
+        assert_eq!(world.used(&by, "max_projects").await.0, 1);
+    }
+}
