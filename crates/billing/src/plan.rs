@@ -44,12 +44,6 @@ impl Plan {
             version: self.version,
         }
     }
-
-    /// The price of a metric, when this plan has one.
-    #[must_use]
-    pub fn price_of(&self, metric: &str) -> Option<&Price> {
-        self.prices.iter().find(|price| price.metric == metric)
-    }
 }
 
 /// Checks that text from outside could be a plan's code or alias, before a store is asked for it.

@@ -59,12 +59,6 @@ impl Metadata {
         self.0.as_deref()
     }
 
-    /// The canonical text itself.
-    #[must_use]
-    pub fn into_json(self) -> Option<String> {
-        self.0
-    }
-
     /// The JSON text of one field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<String> {
