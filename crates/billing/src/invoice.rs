@@ -1,6 +1,6 @@
 //! Invoices. An upcoming one is a pure function of plans, period and usage up to a watermark: the same inputs give the same bytes.
 //!
-//! Base prices fall due at the end of the period, each stretch under one plan by its share. Usage is rated by the plan that was in
+//! Base prices fall due at the end of the period, each stretch under one plan by its share; a plan without one has no such line. Usage is rated by the plan that was in
 //! force when it happened; the stretches under one plan are rated as one, so that going away and coming back opens no tier twice. Minimum,
 //! maximum and flat amounts are prorated like base prices.
 
@@ -158,6 +158,7 @@ pub fn draft(bill: &Bill) -> Result<Invoice, Overflow> {
     let mut lines: Vec<Line> = bill
         .stretches
         .iter()
+        .filter(|(plan, _)| plan.price.amount != 0)
         .map(|cut| base_line(bill, cut))
         .collect();
     for tenure in tenures(&bill.stretches) {
@@ -216,8 +217,13 @@ fn tenures(stretches: &[(Plan, Period)]) -> Vec<Tenure<'_>> {
 fn base_line(bill: &Bill, (plan, part): &(Plan, Period)) -> Line {
     let share = BigDecimal::from(part.length()) / BigDecimal::from(bill.period.length().max(1));
     let day = |instant| bill.zone.day_of(instant);
+    let (first, last) = (day(part.start), day(part.end));
     Line {
-        description: format!("{}, {} to {}", plan.name, day(part.start), day(part.end)),
+        description: if first == last {
+            format!("{}, {first}", plan.name)
+        } else {
+            format!("{}, {first} to {last}", plan.name)
+        },
         metric: None,
         plan: plan.reference(),
         period: *part,

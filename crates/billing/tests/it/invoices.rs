@@ -85,6 +85,30 @@ fn an_upgrade_on_day_15_of_31_makes_two_base_lines() {
 }
 
 #[test]
+fn a_plan_without_a_base_price_has_no_base_line_and_a_few_minutes_have_one_day() {
+    let minute = |minute: i64| JANUARY.start + time::Duration::minutes(minute);
+    let cut = vec![
+        (plan("free", 0), JANUARY.clip(JANUARY.start, minute(1))),
+        (plan("small", 10_000), JANUARY.clip(minute(1), minute(2))),
+        (plan("large", 20_000), JANUARY.clip(minute(2), JANUARY.end)),
+    ];
+    let usage = [("free", "tool_call", 2000)];
+    let invoice = invoice::draft(&bill(cut, &usage)).unwrap();
+    let lines: Vec<_> = invoice
+        .lines
+        .iter()
+        .map(|line| (line.description.as_str(), line.amount))
+        .collect();
+    let expected = [
+        ("small, 2026-01-01", 0),
+        ("large, 2026-01-01 to 2026-02-01", 19_999),
+        ("tool_call on free, graduated", 100),
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(invoice.totals.total, 20_099);
+}
+
+#[test]
 fn usage_lines_explain_themselves() {
     let usage = [
         ("pro", "llm_tokens_input", 2_500_000),
@@ -141,7 +165,6 @@ fn bounds_and_flat_amounts_shrink_with_the_stretch() {
         invoice
             .lines
             .iter()
-            .skip(1)
             .map(|line| line.amount)
             .collect::<Vec<_>>()
     };
