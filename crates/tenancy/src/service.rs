@@ -253,7 +253,8 @@ impl Tenancy {
         self.tokens.issue(invitation.id, invitation.sends)
     }
 
-    /// The person behind `by`, whose verified address is `email`, joins the tenant that the token is for.
+    /// The person behind `by`, whose address is `email`, joins the tenant that the token is for. Nothing else has to verify the address: the
+    /// token was sent there and nowhere else, so showing it is the proof.
     ///
     /// # Errors
     /// See [`AcceptError`].

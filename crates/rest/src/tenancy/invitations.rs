@@ -232,7 +232,7 @@ async fn revoke(
     request_body = AcceptBody,
     responses(
         (status = 200, description = "The tenant", body = AcceptedBody),
-        (status = 403, description = "`tenancy.invitation_for_another`"),
+        (status = 403, description = "`tenancy.invitation_for_another`, `tenancy.read_only`"),
         (status = 404, description = "`tenancy.invitation_not_found`"),
         (status = 410, description = "`tenancy.invitation_expired`, `_revoked`, `_superseded` or `_used`")
     )

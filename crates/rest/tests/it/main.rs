@@ -24,6 +24,7 @@ mod identity_key_ends;
 mod identity_project_keys;
 mod identity_tenant;
 mod input;
+mod invitation_accept;
 mod invitations;
 mod isolation;
 mod members;

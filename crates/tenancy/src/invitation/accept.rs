@@ -25,7 +25,7 @@ pub enum AcceptError {
     /// It was sent to somebody else.
     #[error("the invitation is for another e-mail address")]
     ForAnother,
-    /// Somebody else used it.
+    /// Somebody else used it, or a member who was removed since.
     #[error("the invitation was used")]
     Used,
     /// The principal may not.
@@ -36,7 +36,8 @@ pub enum AcceptError {
     Store(#[from] StoreError),
 }
 
-/// The person behind `by`, whose address is `email`, joins the tenant in the scope. Joining twice is the same as once.
+/// The person behind `by`, whose address is `email`, joins the tenant in the scope. Joining twice is the same as once. Whoever is a member
+/// already keeps the roles that they have.
 ///
 /// # Errors
 /// See [`AcceptError`].
@@ -57,27 +58,29 @@ pub fn accept(
     if invitation.email != email {
         return Err(AcceptError::ForAnother);
     }
+    let is_member = store.member(tenant_id, user)?.is_some();
     match invitation.status_at(now) {
-        InvitationStatus::Accepted if invitation.accepted_by == Some(user) => return Ok(tenant),
+        InvitationStatus::Accepted if invitation.accepted_by == Some(user) && is_member => {
+            return Ok(tenant);
+        }
         InvitationStatus::Accepted => return Err(AcceptError::Used),
         InvitationStatus::Revoked | InvitationStatus::Declined => return Err(AcceptError::Revoked),
         _ if invitation.sends != sends => return Err(AcceptError::Superseded),
         InvitationStatus::Expired => return Err(AcceptError::Expired),
         InvitationStatus::Pending => {}
     }
+    if !tenant.status.may_write() {
+        let status = tenant.status;
+        return Err(Denied::ReadOnly { status }.into());
+    }
     invitation.status = InvitationStatus::Accepted;
     invitation.accepted_by = Some(user);
     store.update_invitation(&invitation, now)?;
-    let roles = [invitation.role_key.clone()];
-    membership::add(
-        store,
-        tenant_id,
-        user,
-        &roles,
-        invitation.invited_by,
-        by,
-        now,
-    )?;
+    if !is_member {
+        let roles = [invitation.role_key.clone()];
+        let invited_by = invitation.invited_by;
+        membership::add(store, tenant_id, user, &roles, invited_by, by, now)?;
+    }
     store.record(NewEvent::new(
         tenant_id,
         "invitation.accepted",
