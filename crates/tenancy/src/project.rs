@@ -132,8 +132,7 @@ pub fn create(
     let asked = slug.is_some();
     let mut slug = slug.unwrap_or_else(|| Slug::suggest(name.as_str(), None));
     if !asked && store.project_slug_taken(tenant_id, &slug)? {
-        let suffix = (used + 1).to_string();
-        slug = Slug::suggest(name.as_str(), Some(&suffix));
+        slug = Slug::suggest_another(name.as_str());
     }
     add(store, tenant_id, name, slug, false, by, now)
 }

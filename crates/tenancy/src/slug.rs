@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kernel::FieldError;
+use kernel::{FieldError, id::random_bytes};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -115,6 +115,17 @@ impl Slug {
             Some(suffix) if base.is_empty() => Self(format!("tenant-{suffix}")),
             Some(suffix) => Self(format!("{base}-{suffix}")),
         }
+    }
+
+    /// Another suggestion for the same text, when the plain one is taken. Its suffix is random: one that counts meets those that were given
+    /// up or archived, and tells how many there are.
+    #[must_use]
+    pub fn suggest_another(text: &str) -> Self {
+        let suffix: String = random_bytes::<4>()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self::suggest(text, Some(&suffix))
     }
 
     /// A slug that a store holds already.

@@ -3,7 +3,6 @@
 use audit::{Crud, NewEvent, Target};
 use kernel::{
     Denied, FieldError, Name, Principal, StoreError, TenantId, TenantStatus, UserId, Zone,
-    id::random_bytes,
 };
 use time::OffsetDateTime;
 
@@ -143,11 +142,7 @@ fn choose_slug(
     if store.slug_is_free(&plain, id)? {
         return Ok(plain);
     }
-    let suffix: String = random_bytes::<4>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(Slug::suggest(&new.slug_from, Some(&suffix)))
+    Ok(Slug::suggest_another(&new.slug_from))
 }
 
 fn taken(error: StoreError, slug: &Slug) -> CreateTenantError {

@@ -1,5 +1,7 @@
 //! `/v1/projects`.
 
+use std::collections::HashSet;
+
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
@@ -75,6 +77,24 @@ async fn slugs_are_unique_in_the_tenant_only() {
         (StatusCode::CONFLICT, &json!("tenancy.project_slug_taken"))
     );
     assert_eq!(bob.post("/v1/projects", body).await.0, StatusCode::CREATED);
+}
+
+#[actix_web::test]
+async fn a_name_may_repeat_however_many_projects_of_it_were_closed() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    ann.upgrade("pro").await;
+    let mut slugs = HashSet::new();
+    for round in 0..4 {
+        let (status, project) = ann.post("/v1/projects", json!({ "name": "Rockets" })).await;
+        assert_eq!(status, StatusCode::CREATED, "{project}");
+        assert!(slugs.insert(text(&project["slug"])), "{project}");
+        // An archived project keeps its slug, and counts no more.
+        if round != 1 {
+            let path = format!("/v1/projects/{}", text(&project["id"]));
+            assert_eq!(ann.delete(&path).await.0, StatusCode::NO_CONTENT);
+        }
+    }
 }
 
 #[actix_web::test]
