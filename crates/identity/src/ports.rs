@@ -88,10 +88,6 @@ pub trait Store: KeyStore {
         email: &Email,
     ) -> Result<Option<(User, Option<PasswordHash>)>, StoreError>;
 
-    /// Finds whom an identity provider knows by this name. MUST work before anybody is known.
-    fn user_by_identity(&mut self, identity: &ExternalIdentity)
-    -> Result<Option<User>, StoreError>;
-
     /// Adds a name that an identity provider knows the user by. MUST refuse a name that is taken with a conflict on
     /// `user_identities_pkey`.
     fn link_identity(

@@ -58,20 +58,6 @@ impl UserStatus {
     pub const fn may_sign_in(self) -> bool {
         matches!(self, Self::Active)
     }
-
-    /// Whether `next` may follow. Nobody returns from the archive, and nobody is invited twice.
-    #[must_use]
-    pub const fn may_become(self, next: Self) -> bool {
-        use UserStatus::{Active, Archived, Banned, Inactive, Invited, Waitlist};
-        matches!(
-            (self, next),
-            (Waitlist, Invited | Active | Archived)
-                | (Invited, Active | Archived)
-                | (Active, Inactive | Banned | Archived)
-                | (Inactive, Active | Banned | Archived)
-                | (Banned, Active | Archived)
-        )
-    }
 }
 
 /// A person.
@@ -196,21 +182,6 @@ pub fn registered(
     NewEvent::new(tenant_id, "user.registered", Crud::Create, target, by, now)
 }
 
-/// The user whom an identity provider knows by this name.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn by_identity(
-    store: &mut dyn Store,
-    issuer: &str,
-    subject: &str,
-) -> Result<Option<User>, StoreError> {
-    store.user_by_identity(&ExternalIdentity {
-        issuer: issuer.to_owned(),
-        subject: subject.to_owned(),
-    })
-}
-
 /// Whether a new external identity belongs to `existing`, who has the same address. Both sides must have proved the address: else whoever
 /// registers a stranger's address first would share the stranger's account.
 #[must_use]
@@ -223,16 +194,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_round_trip_and_the_archive_is_final() {
+    fn statuses_round_trip() {
         for status in UserStatus::ALL {
             assert_eq!(UserStatus::parse(status.as_str()), Some(status));
-            assert!(!status.may_become(status));
-            assert!(!UserStatus::Archived.may_become(status));
         }
-        assert!(UserStatus::Waitlist.may_become(UserStatus::Active));
-        assert!(UserStatus::Banned.may_become(UserStatus::Active));
-        assert!(!UserStatus::Banned.may_become(UserStatus::Inactive));
-        assert!(!UserStatus::Active.may_become(UserStatus::Invited));
     }
 
     #[test]

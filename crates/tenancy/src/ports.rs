@@ -251,12 +251,6 @@ pub trait ProjectStore: audit::Trail {
         id: ProjectId,
     ) -> Result<Option<Project>, StoreError>;
 
-    /// The tenant's default project.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn default_project(&mut self, tenant_id: TenantId) -> Result<Option<Project>, StoreError>;
-
     /// Whether a project of the tenant has the slug.
     ///
     /// # Errors

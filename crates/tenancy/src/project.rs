@@ -20,7 +20,7 @@ pub struct Project {
     pub slug: Slug,
     /// Its name.
     pub name: Name,
-    /// Whether it is the one that the tenant has without asking. It counts against no limit.
+    /// Whether it is the one that the host product gave the tenant unasked. It counts against no limit, and cannot be closed.
     pub is_default: bool,
     /// Whether it is closed.
     pub is_archived: bool,
@@ -95,6 +95,9 @@ pub enum ProjectError {
     /// There is no such project.
     #[error("there is no such project")]
     NotFound,
+    /// The tenant's default project stays for as long as the tenant does.
+    #[error("the default project cannot be closed")]
+    IsDefault,
     /// Somebody else changed it first: `If-Match` names an older version.
     #[error("the project has changed since it was read")]
     Stale,
@@ -134,33 +137,7 @@ pub fn create(
     if !asked && store.project_slug_taken(tenant_id, &slug)? {
         slug = Slug::suggest_another(name.as_str());
     }
-    add(store, tenant_id, name, slug, false, by, now)
-}
-
-/// The project that a tenant has without asking: made at first need, counted against no limit.
-///
-/// # Errors
-/// See [`ProjectError`].
-pub fn default_project(
-    store: &mut dyn Store,
-    by: &Principal,
-    now: OffsetDateTime,
-) -> Result<Project, ProjectError> {
-    let tenant_id = by.may(&permissions::PROJECT_READ)?;
-    store.tenant_for_update(tenant_id)?;
-    if let Some(project) = store.default_project(tenant_id)? {
-        return Ok(project);
-    }
-    let name = Name::parse("name", "Default")?;
-    add(
-        store,
-        tenant_id,
-        name,
-        Slug::stored("default".to_owned()),
-        true,
-        by,
-        now,
-    )
+    add(store, tenant_id, name, slug, by, now)
 }
 
 fn add(
@@ -168,7 +145,6 @@ fn add(
     tenant_id: TenantId,
     name: Name,
     slug: Slug,
-    is_default: bool,
     by: &Principal,
     now: OffsetDateTime,
 ) -> Result<Project, ProjectError> {
@@ -177,7 +153,7 @@ fn add(
         tenant_id,
         slug: slug.clone(),
         name,
-        is_default,
+        is_default: false,
         is_archived: false,
         version: 1,
         created_at: now,
@@ -289,6 +265,9 @@ pub fn archive(
     let tenant_id = by.may(&permissions::PROJECT_DELETE)?;
     store.tenant_for_update(tenant_id)?;
     let mut project = visible(store.project(tenant_id, id)?, by)?;
+    if project.is_default {
+        return Err(ProjectError::IsDefault);
+    }
     project.is_archived = true;
     project.version += 1;
     store.update_project(&project)?;

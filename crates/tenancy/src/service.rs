@@ -285,40 +285,6 @@ impl Tenancy {
             .await
     }
 
-    /// Gives up an invitation whose time is over. For the worker; says whether there was anything to do.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn expire_invitation(
-        &self,
-        tenant_id: TenantId,
-        id: InvitationId,
-    ) -> Result<bool, StoreError> {
-        let by = Principal::system("invitation expiry", Some(tenant_id));
-        self.run(&by, move |store, by, now| {
-            invitation::expire(store, tenant_id, id, by, now)
-        })
-        .await
-    }
-
-    /// For the worker: moves a tenant to another state as Plinth itself.
-    ///
-    /// # Errors
-    /// See [`ChangeTenantError`].
-    pub async fn transition(
-        &self,
-        job: &str,
-        id: TenantId,
-        verb: Transition,
-        reason: String,
-    ) -> Result<Tenant, ChangeTenantError> {
-        let by = Principal::system(job, Some(id));
-        self.run(&by, move |store, by, now| {
-            tenant::transition(store, id, verb, Some(reason), by, now)
-        })
-        .await
-    }
-
     /// Makes a project.
     ///
     /// # Errors
@@ -333,14 +299,6 @@ impl Tenancy {
             project::create(store, name, slug, by, now)
         })
         .await
-    }
-
-    /// The project that the tenant has without asking.
-    ///
-    /// # Errors
-    /// See [`ProjectError`].
-    pub async fn default_project(&self, by: &Principal) -> Result<Project, ProjectError> {
-        self.run(by, project::default_project).await
     }
 
     /// A page of the tenant's projects.

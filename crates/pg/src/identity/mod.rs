@@ -103,13 +103,6 @@ impl Store for PgTx {
         people::credential(self.conn(), email)
     }
 
-    fn user_by_identity(
-        &mut self,
-        identity: &ExternalIdentity,
-    ) -> Result<Option<User>, StoreError> {
-        people::by_identity(self.conn(), identity)
-    }
-
     fn link_identity(
         &mut self,
         user_id: UserId,

@@ -95,20 +95,6 @@ pub(super) fn credential(
         .transpose()
 }
 
-pub(super) fn by_identity(
-    conn: &mut PgConnection,
-    identity: &ExternalIdentity,
-) -> Result<Option<User>, StoreError> {
-    sql_query("select * from app.user_for_identity($1, $2)")
-        .bind::<Text, _>(&identity.issuer)
-        .bind::<Text, _>(&identity.subject)
-        .get_result::<UserRow>(conn)
-        .optional()
-        .map_err(store_error)?
-        .map(UserRow::read)
-        .transpose()
-}
-
 pub(super) fn link(
     conn: &mut PgConnection,
     user_id: UserId,

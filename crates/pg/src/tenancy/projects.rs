@@ -49,17 +49,6 @@ impl ProjectStore for PgTx {
             .map_err(store_error)
     }
 
-    fn default_project(&mut self, tenant_id: TenantId) -> Result<Option<Project>, StoreError> {
-        projects::table
-            .filter(projects::tenant_id.eq(tenant_id.as_uuid()))
-            .filter(projects::is_default)
-            .select(ProjectRow::as_select())
-            .first(self.conn())
-            .optional()
-            .map(|row| row.map(Project::from))
-            .map_err(store_error)
-    }
-
     fn project_slug_taken(&mut self, tenant_id: TenantId, slug: &Slug) -> Result<bool, StoreError> {
         let same = projects::table
             .filter(projects::tenant_id.eq(tenant_id.as_uuid()))

@@ -149,10 +149,6 @@ async fn an_address_and_an_identity_belong_to_one_user() {
             Err(error) => assert!(!free && error.conflicts_with("user_identities_pkey")),
         }
     }
-    let found = world
-        .run(Scope::global(), move |store| store.user_by_identity(&name))
-        .await;
-    assert_eq!(found.unwrap().map(|user| user.id), Some(world.ada.id));
 }
 
 #[tokio::test]

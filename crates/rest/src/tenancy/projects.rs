@@ -45,6 +45,7 @@ impl From<ProjectError> for Problem {
                 Self::conflict("tenancy.environment_taken", detail)
             }
             ProjectError::NotFound => Self::not_found("tenancy.project_not_found", "project"),
+            ProjectError::IsDefault => Self::conflict("tenancy.default_project", detail),
             ProjectError::Stale => Self::stale(),
             ProjectError::Limit(error) => error.into(),
             ProjectError::Invalid(error) => error.into(),
@@ -247,7 +248,8 @@ async fn change(
     params(("id" = Uuid, Path)),
     responses(
         (status = 204, description = "Closed"),
-        (status = 404, description = "`tenancy.project_not_found`")
+        (status = 404, description = "`tenancy.project_not_found`"),
+        (status = 409, description = "`tenancy.default_project`")
     )
 )]
 #[delete("/v1/projects/{id}")]

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
-use crate::harness::{TestApp, text};
+use crate::{
+    harness::{TestApp, text},
+    identity_client::Server,
+};
 
 #[actix_web::test]
 async fn a_project_comes_with_three_environments_and_its_audit_event() {
@@ -189,4 +192,25 @@ async fn another_tenants_project_is_a_random_one() {
     let (status, problem) = ann.get("/v1/projects/not-an-id").await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(problem["errors"][0]["code"], "invalid_uuid");
+}
+
+#[actix_web::test]
+async fn the_default_project_cannot_be_closed() {
+    let server = Server::start().await;
+    let ann = server.register("ann").await;
+    let body = json!({ "name": "Default" });
+    let project = server.post("/v1/projects", &ann.token, &body).await.ok();
+    let id = text(&project["id"]);
+    let mark = format!("update projects set is_default = true where id = '{id}'");
+    server.sql(&mark).await;
+    let path = format!("/v1/projects/{id}");
+    let close = server
+        .request(Method::DELETE, &path)
+        .bearer_auth(&ann.token);
+    let refused = server.send(close).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (409, "tenancy.default_project")
+    );
+    assert_eq!(server.get(&path, &ann.token).await.status, 200);
 }
