@@ -40,8 +40,31 @@ create or replace function app.delete_idempotency_keys(p_before timestamptz, p_l
     select count(*) from gone
 $$;
 
--- 90_grants.sql takes every function from PUBLIC; these are the worker's alone.
+-- So do sessions, to people; and reservations, to tenants.
+create or replace function app.delete_sessions(p_before timestamptz, p_limit integer) returns bigint
+    language sql volatile security definer set search_path = pg_catalog, public as $$
+    with gone as (
+        delete from public.sessions where id in (
+            select s.id from public.sessions s where s.expires_at < p_before
+            order by s.expires_at limit p_limit for update skip locked)
+        returning 1)
+    select count(*) from gone
+$$;
+
+create or replace function app.delete_reservations(p_before timestamptz, p_limit integer) returns bigint
+    language sql volatile security definer set search_path = pg_catalog, public as $$
+    with gone as (
+        delete from public.quota_reservations where (tenant_id, id) in (
+            select r.tenant_id, r.id from public.quota_reservations r
+            where coalesce(r.finished_at, r.expires_at) < p_before
+            order by coalesce(r.finished_at, r.expires_at) limit p_limit for update skip locked)
+        returning 1)
+    select count(*) from gone
+$$;
+
+-- These are the worker's alone.
 grant execute on function
     app.expired_invitations(timestamptz, integer), app.ended_trials(timestamptz, integer),
-    app.long_frozen_tenants(timestamptz, integer), app.delete_idempotency_keys(timestamptz, integer)
+    app.long_frozen_tenants(timestamptz, integer), app.delete_idempotency_keys(timestamptz, integer),
+    app.delete_sessions(timestamptz, integer), app.delete_reservations(timestamptz, integer)
     to plinth_worker;

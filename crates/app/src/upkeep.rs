@@ -67,6 +67,33 @@ pub trait Upkeep {
         limit: u32,
     ) -> Result<u64, StoreError>;
 
+    /// Writes down the plans that were ordered for later and are due at `now`. Answers how many. A tenant that somebody holds is left
+    /// for the next time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn apply_due_plan_changes(
+        &mut self,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Deletes sessions that expired before `before`, revoked or not. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_sessions(&mut self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError>;
+
+    /// Deletes reservations that were finished before `before`, and open ones whose lease ran out before. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_reservations(
+        &mut self,
+        before: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
     /// Deletes jobs that were done or cancelled before `done_before`, and dead ones that died before `dead_before`. Answers how many.
     ///
     /// # Errors

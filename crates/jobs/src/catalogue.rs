@@ -8,17 +8,20 @@ use tenancy::{InvitationTokens, Mailer, Store, invitation::SEND_TOPIC};
 
 use crate::{
     Registry,
+    billing::ApplyPlanChanges,
     tenancy::{ArchiveFrozen, EndTrials, ExpireInvitations, SendInvitationMail},
-    upkeep::{DeleteFinished, DeleteIdempotencyKeys, EnsurePartitions},
+    upkeep::{
+        DeleteFinished, DeleteIdempotencyKeys, DeleteReservations, DeleteSessions, EnsurePartitions,
+    },
 };
 
-/// What the jobs of tenancy and of upkeep need.
+/// What the jobs of tenancy, billing and upkeep need.
 pub struct Ports {
     /// Tenants, in the scope of one.
     pub tenancy: Arc<dyn UnitOfWork<dyn Store>>,
     /// Tenants, and which of them are due.
     pub lifecycle: Arc<dyn UnitOfWork<dyn LifecycleStore>>,
-    /// What is over.
+    /// What is due, and what is over.
     pub upkeep: Arc<dyn UnitOfWork<dyn Upkeep>>,
     /// Makes the tokens that invitations are accepted with: the same keys as the API's.
     pub tokens: InvitationTokens,
@@ -28,7 +31,7 @@ pub struct Ports {
     pub link_base: String,
 }
 
-/// The jobs of tenancy and of upkeep.
+/// The jobs of tenancy, billing and upkeep.
 #[must_use]
 pub fn registry(ports: Ports) -> Registry {
     let Ports {
@@ -52,6 +55,9 @@ pub fn registry(ports: Ports) -> Registry {
             "27 * * * *",
             DeleteIdempotencyKeys::new(Arc::clone(&upkeep)),
         )
+        .cron("* * * * *", ApplyPlanChanges::new(Arc::clone(&upkeep)))
         .cron("37 * * * *", DeleteFinished::new(Arc::clone(&upkeep)))
+        .cron("41 2 * * *", DeleteSessions::new(Arc::clone(&upkeep)))
+        .cron("43 2 * * *", DeleteReservations::new(Arc::clone(&upkeep)))
         .cron("47 1 * * *", EnsurePartitions::new(upkeep))
 }

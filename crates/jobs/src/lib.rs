@@ -13,8 +13,9 @@
 //! | [`relay`] | facts of the outbox become jobs |
 //! | `sweep` | work on many ids, each in a transaction of its own |
 //! | [`catalogue`] | which jobs there are, and when they run |
-//! | [`tenancy`] [`usage`] [`upkeep`] | one file per job |
+//! | [`tenancy`] [`billing`] [`usage`] [`upkeep`] | one file per job |
 
+pub mod billing;
 pub mod catalogue;
 mod execute;
 mod inline;

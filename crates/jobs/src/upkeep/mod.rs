@@ -2,12 +2,16 @@
 
 pub mod delete_finished;
 pub mod delete_idempotency_keys;
+pub mod delete_reservations;
+pub mod delete_sessions;
 pub mod ensure_partitions;
 
 use kernel::StoreError;
 
 pub use delete_finished::DeleteFinished;
 pub use delete_idempotency_keys::DeleteIdempotencyKeys;
+pub use delete_reservations::DeleteReservations;
+pub use delete_sessions::DeleteSessions;
 pub use ensure_partitions::EnsurePartitions;
 
 use crate::{JobContext, JobError};

@@ -95,12 +95,47 @@ impl Upkeep for PgTx {
         before: OffsetDateTime,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        sql_query("select app.delete_idempotency_keys($1, $2) as count")
-            .bind::<Timestamptz, _>(before)
-            .bind::<Integer, _>(at_most(limit))
-            .get_result::<CountRow>(self.conn())
-            .map(|row| row.count.unsigned_abs())
-            .map_err(store_error)
+        counted(
+            self,
+            "select app.delete_idempotency_keys($1, $2) as count",
+            before,
+            limit,
+        )
+    }
+
+    fn apply_due_plan_changes(
+        &mut self,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        counted(
+            self,
+            "select app.apply_due_plan_changes($1, $2)::bigint as count",
+            now,
+            limit,
+        )
+    }
+
+    fn delete_sessions(&mut self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        counted(
+            self,
+            "select app.delete_sessions($1, $2) as count",
+            before,
+            limit,
+        )
+    }
+
+    fn delete_reservations(
+        &mut self,
+        before: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        counted(
+            self,
+            "select app.delete_reservations($1, $2) as count",
+            before,
+            limit,
+        )
     }
 
     fn delete_finished_jobs(
@@ -146,6 +181,16 @@ impl Upkeep for PgTx {
             .map(|row| u32::try_from(row.count).unwrap_or(0))
             .map_err(store_error)
     }
+}
+
+/// Calls a function that takes an instant and a limit, and counts.
+fn counted(tx: &mut PgTx, call: &str, at: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+    sql_query(call)
+        .bind::<Timestamptz, _>(at)
+        .bind::<Integer, _>(at_most(limit))
+        .get_result::<CountRow>(tx.conn())
+        .map(|row| row.count.unsigned_abs())
+        .map_err(store_error)
 }
 
 fn at_most(limit: u32) -> i32 {

@@ -1,0 +1,1 @@
+drop index quota_reservations_over_idx;
