@@ -16,13 +16,16 @@ end $$;
 -- The tenant's own row: its id is the tenant's id.
 select app.protect_table('public.tenants', 'id');
 
--- A person sees themselves, and the people they share the tenant of the request with.
+-- A person sees themselves, and the people they share the tenant of the request with, until those leave. They change nobody but themselves.
 alter table users enable row level security, force row level security;
 drop policy if exists own_rows on users;
 create policy own_rows on users
-    using (id = (select app.current_user_id())
-        or id in (select m.user_id from memberships m where m.tenant_id = (select app.current_tenant_id())))
+    using (id = (select app.current_user_id()))
     with check (id = (select app.current_user_id()));
+drop policy if exists same_tenant on users;
+create policy same_tenant on users for select
+    using (id in (select m.user_id from memberships m
+                  where m.tenant_id = (select app.current_tenant_id()) and m.status <> 'removed'));
 
 -- Rows of one person, or of one principal.
 select app.protect_own_rows('public.global_roles', 'user_id', 'current_user_id');
