@@ -21,7 +21,7 @@ create or replace function app.member_permissions(p_tenant uuid, p_user uuid) re
     where r.tenant_id = p_tenant and r.user_id = p_user
 $$;
 
--- Every tenant a person is an active member of, and what they may do there.
+-- Every tenant that the person of this transaction is an active member of, and what they may do there. Nobody asks for anybody else.
 create or replace function app.memberships_of(p_user uuid)
     returns table (tenant_id uuid, id uuid, slug text, name text, status text, status_reason text, kind text, plan_code text,
                    is_personal boolean, timezone text, version bigint, created_at timestamptz, roles text[], permissions text[])
@@ -31,7 +31,7 @@ create or replace function app.memberships_of(p_user uuid)
               where r.tenant_id = m.tenant_id and r.user_id = m.user_id order by r.role_key),
         app.member_permissions(m.tenant_id, m.user_id)
     from public.memberships m join public.tenants t on t.id = m.tenant_id
-    where m.user_id = p_user and m.status = 'active' and t.status <> 'deleted'
+    where m.user_id = p_user and p_user = app.current_user_id() and m.status = 'active' and t.status <> 'deleted'
     order by m.joined_at, t.id
 $$;
 
@@ -49,11 +49,7 @@ create or replace function app.tenant_of_invitation(p_id uuid) returns uuid
     select i.tenant_id from public.invitations i where i.id = p_id
 $$;
 
--- The tenant that an external name stands for, when the person is a member of it.
-create or replace function app.tenant_for_external_ref(p_kind text, p_external_id text) returns uuid
-    language sql stable security definer set search_path = pg_catalog, public as $$
-    select r.tenant_id from public.tenant_external_refs r where r.kind = p_kind and r.external_id = p_external_id
-$$;
+drop function if exists app.tenant_for_external_ref(text, text);
 
 -- Roles over the whole deployment.
 create or replace function app.global_permissions_of(p_user uuid) returns text[]
@@ -64,13 +60,19 @@ create or replace function app.global_permissions_of(p_user uuid) returns text[]
     where g.user_id = p_user
 $$;
 
--- For operators: tenants over the whole deployment, by name and state only. The API asks for a global permission before it calls.
+-- For operators: tenants over the whole deployment, by name and state only, a page at a time. The API asks for the same permission before it
+-- calls; this is the second lock, on whom the transaction is for: a person with that permission over the whole deployment, or the operators'
+-- key, which is the one principal without a person and without a tenant.
 create or replace function app.admin_tenants(p_after uuid, p_limit integer)
     returns table (id uuid, slug text, name text, status text, status_reason text, plan_code text, kind text, is_personal boolean,
                    timezone text, version bigint, created_at timestamptz)
     language sql stable security definer set search_path = pg_catalog, public as $$
     select t.id, t.slug, t.name, t.status, t.status_reason, t.plan_code, t.kind, t.is_personal, t.timezone, t.version, t.created_at
-    from public.tenants t where p_after is null or t.id > p_after order by t.id limit p_limit
+    from public.tenants t
+    where (select app.codes_cover(app.global_permissions_of(app.current_user_id()), 'tenant.admin')
+               or (app.current_principal_id() is not null and coalesce(app.current_user_id(), app.current_tenant_id()) is null))
+      and (p_after is null or t.id > p_after)
+    order by t.id limit least(p_limit, 101)
 $$;
 
 -- A tenant keeps at least one active owner; checked when the transaction ends, so that a transfer may pass through none.
@@ -88,3 +90,7 @@ begin
     end if;
     return null;
 end $$;
+
+-- `codes_cover`, `member_permissions` and `global_permissions_of` are for functions that run as the owner, and for no log-in.
+grant execute on function app.memberships_of(uuid), app.admin_tenants(uuid, integer), app.slug_is_free(text, uuid),
+    app.tenant_of_invitation(uuid) to plinth_app;

@@ -1,13 +1,4 @@
--- What every policy and every store builds on.
-
--- The settings of the transaction. Each is null when unset, empty or no UUID-shaped text was ever set, so policies fail closed.
--- Plain SQL, stable, without a SET clause: PostgreSQL inlines them.
-create or replace function app.current_tenant_id() returns uuid language sql stable
-    as $$ select nullif(current_setting('app.tenant_id', true), '')::uuid $$;
-create or replace function app.current_user_id() returns uuid language sql stable
-    as $$ select nullif(current_setting('app.user_id', true), '')::uuid $$;
-create or replace function app.current_principal_id() returns uuid language sql stable
-    as $$ select nullif(current_setting('app.principal_id', true), '')::uuid $$;
+-- What protects tables, and what makes their partitions.
 
 -- `updated_at` from the wall clock: two updates in one transaction differ.
 create or replace function app.touch_updated_at() returns trigger language plpgsql
@@ -51,6 +42,29 @@ begin
     execute format('create policy worker_access on %s to plinth_worker using (true) with check (true)', target);
 end $$;
 
+-- Makes one partition. What lies in the default partition and belongs here moves in first, in the same transaction: PostgreSQL refuses a
+-- partition whose rows lie elsewhere, and whoever makes partitions may have been away when the month began.
+create or replace function app.make_partition(parent regclass, leaf text, starts timestamptz, ends timestamptz)
+    returns void language plpgsql as $$
+declare
+    key name;
+    rest regclass;
+begin
+    select a.attname, nullif(p.partdefid, 0)::regclass into strict key, rest
+    from pg_catalog.pg_partitioned_table p
+    join pg_catalog.pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
+    where p.partrelid = parent;
+    execute format('create table public.%I (like %s including defaults including constraints including storage)', leaf, parent);
+    if rest is not null then
+        -- The parent first, as everybody else does; then nobody adds to what is being moved.
+        execute format('lock table only %s in share update exclusive mode', parent);
+        execute format('lock table only %s in access exclusive mode', rest);
+        execute format('with moved as (delete from %s where %I >= $1 and %I < $2 returning *) insert into public.%I select * from moved',
+            rest, key, key, leaf) using starts, ends;
+    end if;
+    execute format('alter table %s attach partition public.%I for values from (%L) to (%L)', parent, leaf, starts, ends);
+end $$;
+
 -- Makes the monthly partitions of a table from last month to `months_ahead` from now, protects them, and reports how many are new.
 create or replace function app.ensure_monthly_partitions(parent regclass, months_ahead integer)
     returns integer language plpgsql as $$
@@ -64,7 +78,7 @@ begin
         start := (first + make_interval(months => step))::date;
         leaf := format('%s_%s', (select relname from pg_catalog.pg_class where oid = parent), to_char(start, 'YYYY_MM'));
         if to_regclass(format('public.%I', leaf)) is null then
-            execute format('create table public.%I partition of %s for values from (%L) to (%L)', leaf, parent,
+            perform app.make_partition(parent, leaf,
                 start::timestamp at time zone 'UTC', (start + interval '1 month')::timestamp at time zone 'UTC');
             perform app.protect_table(format('public.%I', leaf)::regclass);
             if exists (select from pg_catalog.pg_policy where polrelid = parent and polname = 'worker_access') then
@@ -78,8 +92,10 @@ end $$;
 
 -- Events with any time must find a partition, so old imports go to the default one.
 create or replace function app.ensure_audit_partitions(months_ahead integer default 2)
-    returns integer language plpgsql security definer set search_path = pg_catalog, public as $$
+    returns integer language plpgsql security definer set search_path = pg_catalog, public set lock_timeout = '3s' as $$
 begin
+    -- Workers take turns, or two of them would make the same partition.
+    perform pg_advisory_xact_lock(hashtext('app.ensure_audit_partitions'));
     if to_regclass('public.audit_events_default') is null then
         create table public.audit_events_default partition of public.audit_events default;
         perform app.protect_table('public.audit_events_default');
@@ -108,3 +124,9 @@ create or replace function auth.user_has_permission(code text, tenant uuid) retu
         where m.tenant_id = tenant and m.user_id = app.current_user_id() and m.status = 'active'
           and app.codes_cover(app.member_permissions(m.tenant_id, m.user_id), code))
 $$;
+
+-- The three helpers stand in the policies of the application's own tables, and whoever reads such a table must be able to call them.
+grant execute on function
+    auth.user_tenant_ids(), auth.is_tenant_owner(uuid), auth.user_has_permission(text, uuid)
+    to plinth_app, plinth_worker;
+grant execute on function app.ensure_audit_partitions(integer) to plinth_worker;

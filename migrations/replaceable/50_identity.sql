@@ -113,6 +113,12 @@ create or replace function app.access_of_user(
         on m.tenant_id = c.tenant_id and m.user_id = p.id and m.status = 'active'
 $$;
 
+grant execute on function
+    app.credential_for_email(text), app.user_for_identity(text, text), app.session_for_token(uuid), app.api_key_for(text),
+    app.touch_api_keys(uuid[], uuid[], timestamptz[]),
+    app.access_of_user(uuid, text, text, uuid, uuid, text, text, text, timestamptz)
+    to plinth_app;
+
 -- The bell. Whoever caches what somebody may do listens to `plinth_access`; the payload is the tenant or the user that changed.
 create or replace function app.ring_tenant() returns trigger
     language plpgsql set search_path = pg_catalog, public as $$

@@ -71,8 +71,7 @@ begin
     update public.usage_watermark set txid = pg_current_xact_id()::text::bigint, moved_at = now();
 end $$;
 
-grant execute on function app.usage_month(timestamptz), app.usage_received_at() to plinth_app, plinth_worker;
-revoke execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer) from public;
+grant execute on function app.usage_month(timestamptz), app.usage_received_at() to plinth_app;
 grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer) to plinth_worker;
 
 select app.open_to_worker(t) from unnest(array[

@@ -1,19 +1,6 @@
--- Who may touch what. Policies decide which rows; grants decide which verbs.
-revoke all on schema public from public;
+-- Who may touch which table. Policies decide which rows; grants decide which verbs. A table that an application adds has all four.
 grant usage on schema public, app, auth to plinth_app, plinth_worker;
 grant select, insert, update, delete on all tables in schema public to plinth_app, plinth_worker;
-
--- The trail is append-only for everybody; retention drops partitions.
-do $$
-declare
-    target regclass;
-begin
-    for target in select c.oid::regclass from pg_catalog.pg_class c
-        where c.relnamespace = 'public'::regnamespace and c.relname ~ '^audit_events' and c.relkind in ('r', 'p')
-    loop
-        execute format('revoke update, delete, truncate on %s from plinth_app, plinth_worker', target);
-    end loop;
-end $$;
 
 -- Partitions are reached through their parent only.
 do $$
@@ -27,25 +14,36 @@ begin
     end loop;
 end $$;
 
--- Catalogues are read, and written by migrations only.
-revoke insert, update, delete on permissions, system_roles from plinth_app, plinth_worker;
-revoke insert, update, delete on global_roles from plinth_app, plinth_worker;
+-- Diesel's own table is read, to tell whether the schema is the one that this binary knows.
+revoke insert, update, delete on public.__diesel_schema_migrations from plinth_app, plinth_worker;
+
+-- The trail is append-only for everybody; retention drops partitions.
+revoke update, delete on audit_events from plinth_app, plinth_worker;
+
+-- Catalogues are read, and written by migrations only. So are the roles of operators.
+revoke insert, update, delete on permissions, system_roles, global_roles from plinth_app, plinth_worker;
+-- What a tenant is called elsewhere, and what it has besides its plan, is the deployment's to say.
+revoke insert, update, delete on tenant_external_refs, tenant_entitlement_overrides from plinth_app, plinth_worker;
+
+-- People are archived, never deleted.
+revoke delete on users from plinth_app, plinth_worker;
+-- The worker's jobs sign nobody in.
+revoke all on user_credentials, sessions, user_identities from plinth_worker;
+-- A key's text, tenant and creator are written once.
+revoke update on api_keys from plinth_app, plinth_worker;
+grant update (hash_kind, hash, pepper_version, revoked_at, revoked_reason, overlap_until) on api_keys to plinth_app;
+
+-- Plans are written by the functions of the catalogue, which the owner calls. Invoices are never deleted.
+revoke insert, update, delete on plans, plan_versions, plan_aliases, prices, plan_entitlements from plinth_app, plinth_worker;
+revoke delete on subscriptions, subscription_changes, invoices, invoice_lines from plinth_app, plinth_worker;
+
+-- Usage is written once: an event is never changed, and what derives from events is written by the worker alone.
+revoke insert, update, delete on standard_meters from plinth_app, plinth_worker;
+revoke update, delete on usage_events from plinth_app, plinth_worker;
+revoke insert on usage_events from plinth_worker;
+revoke insert, update, delete on usage_watermark, usage_rollups, usage_days, usage_daily from plinth_app;
+revoke insert, delete on usage_watermark from plinth_worker;
 
 -- The queue: the API's role adds jobs and sees none; schedules are the worker's.
 revoke select, update, delete on jobs from plinth_app;
 revoke all on schedules from plinth_app;
-
--- Diesel's own table is nobody's business.
-revoke all on public.__diesel_schema_migrations from plinth_app, plinth_worker;
-grant select on public.__diesel_schema_migrations to plinth_app, plinth_worker;
-
--- Functions: PUBLIC may execute none of ours. The scripts of the domains grant theirs one by one.
-revoke execute on all functions in schema app, auth from public;
-grant execute on function
-    app.current_tenant_id(), app.current_user_id(), app.current_principal_id(), app.touch_updated_at(),
-    auth.user_tenant_ids(), auth.is_tenant_owner(uuid), auth.user_has_permission(text, uuid),
-    app.memberships_of(uuid), app.codes_cover(text[], text), app.member_permissions(uuid, uuid), app.slug_is_free(text, uuid),
-    app.tenant_of_invitation(uuid), app.tenant_for_external_ref(text, text), app.global_permissions_of(uuid)
-    to plinth_app, plinth_worker;
-grant execute on function app.admin_tenants(uuid, integer) to plinth_app;
-grant execute on function app.ensure_audit_partitions(integer) to plinth_worker;
