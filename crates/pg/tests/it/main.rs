@@ -10,9 +10,13 @@
 // Inside its own tests the crate goes by the name that everybody else calls it.
 extern crate plinth_pg as pg;
 
+mod audit_partitions;
 mod billing;
+mod gate;
 mod identity;
+mod isolation_gates;
 mod migrations;
+mod privilege_gates;
 mod schema;
 mod unit_of_work;
 mod usage_days;
