@@ -232,6 +232,17 @@ pub fn list(
 ) -> Result<Page<Resource>, ListResourcesError> {
     let tenant_id = by.may(&permissions::RESOURCE_READ)?;
     let after: Option<String> = page.key()?;
+    if after
+        .as_deref()
+        .is_some_and(|name| ExternalId::parse(name).is_err())
+    {
+        return Err(FieldError::new(
+            "cursor",
+            "invalid_cursor",
+            "must be a next_cursor that this list gave",
+        )
+        .into());
+    }
     let rows = store.resources(tenant_id, kind.as_str(), page, after.as_deref())?;
     Ok(Page::from_rows(rows, page.limit, |row| {
         row.external_id.clone()

@@ -1,7 +1,7 @@
 //! Asking for usage: which metrics, which range, in which buckets of which time zone, by which dimensions.
 
 use kernel::{
-    Denied, FieldError, Page, PageRequest, Principal, ProjectId, Quantity, StoreError, Zone,
+    Denied, FieldError, Page, PageRequest, Principal, ProjectId, Quantity, StoreError, Zone, page,
 };
 use time::{Date, Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::{
     Aggregation, Granularity, Meter, Store,
     bucket::{Buckets, MAX_BUCKETS, cut},
     ingest::EPOCH,
-    permissions,
+    meter, permissions,
 };
 
 /// Metrics that one question may name.
@@ -243,7 +243,7 @@ pub fn summary(
 /// A cursor comes from outside: its parts must at least be what a store can compare with.
 fn checked(after: Option<After>) -> Result<Option<After>, FieldError> {
     let sound = |(metric, at, _, user, model): &After| {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(*at) * 1000).is_ok()
+        page::instant(i128::from(*at) * 1000).is_ok()
             && [metric, user, model]
                 .iter()
                 .all(|text| !text.contains('\0'))
@@ -292,15 +292,17 @@ fn named_meters(
     if metrics.len() > MAX_METRICS {
         return Err(FieldError::new("metric", "too_many", "must be at most 100").into());
     }
+    let unknown = FieldError::new("metric", "unknown_metric", "must be the key of a meter");
+    // A store need not be able to hold what cannot be a key.
+    if !metrics.iter().all(|key| meter::is_key(key)) {
+        return Err(unknown.into());
+    }
     let meters = store.meters_by_key(tenant_id, metrics)?;
-    match metrics
-        .iter()
-        .find(|key| !meters.iter().any(|meter| meter.key == **key))
-    {
-        Some(_) => {
-            Err(FieldError::new("metric", "unknown_metric", "must be the key of a meter").into())
-        }
-        None => Ok(meters),
+    let known = |key: &String| meters.iter().any(|meter| meter.key == *key);
+    if metrics.iter().all(known) {
+        Ok(meters)
+    } else {
+        Err(unknown.into())
     }
 }
 
@@ -344,9 +346,11 @@ mod tests {
             checked(after("ch\0at", 0)).unwrap_err().code,
             "invalid_cursor"
         );
-        assert_eq!(
-            checked(after("chat", i64::MAX)).unwrap_err().code,
-            "invalid_cursor"
-        );
+        for at in [i64::MAX, -1, -300_000_000_000_000_000] {
+            assert_eq!(
+                checked(after("chat", at)).unwrap_err().code,
+                "invalid_cursor"
+            );
+        }
     }
 }

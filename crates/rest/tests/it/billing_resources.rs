@@ -144,6 +144,31 @@ async fn bad_kinds_and_names_are_refused_and_unknown_kinds_allow_nothing() {
             "{path}"
         );
     }
+    for answer in [
+        ann.delete("/v1/resources/agents/a%00b").await,
+        ann.delete("/v1/resources/a%00b/a").await,
+        ann.get("/v1/resources/a%00b").await,
+        ann.post(
+            "/v1/subscription/change",
+            json!({ "plan": "a\u{0}b", "when": "now" }),
+        )
+        .await,
+        ann.post("/v1/entitlements/check", json!({ "key": "a\u{0}b" }))
+            .await,
+        ann.post("/v1/quota/reservations", json!({ "key": "a\u{0}b" }))
+            .await,
+    ] {
+        let (status, body) = answer;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    }
+    // Made by hand: no thing has such a name.
+    for name in ["", "a\0b"] {
+        let cursor = kernel::Cursor::after(&name);
+        let path = format!("/v1/resources/agents?cursor={}", cursor.as_str());
+        let (status, body) = ann.get(&path).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(body["errors"][0]["field"], "cursor");
+    }
     let (status, body) = ann.put("/v1/resources/unicorns/a", Value::Null).await;
     assert_eq!(
         (status, &body["max"]),

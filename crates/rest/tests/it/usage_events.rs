@@ -177,6 +177,35 @@ async fn what_is_too_large_or_no_json_is_refused_as_a_whole() {
 }
 
 #[actix_web::test]
+async fn text_that_cannot_be_stored_is_refused_event_by_event() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let bad = "a\u{0}b";
+    let fields = ["id", "metric", "source", "user_id", "model", "project_id"];
+    let mut batch: Vec<Value> = fields
+        .iter()
+        .map(|field| {
+            let mut event = json!({ "id": field, "metric": "chat" });
+            event[field] = json!(bad);
+            event
+        })
+        .collect();
+    batch.push(json!({ "id": "m", "metric": "chat", "metadata": { "note": bad } }));
+    batch.push(json!({ "id": "n", "metric": "chat", "metadata": { "deep": [{ bad: 1 }] } }));
+    batch.push(json!({ "id": "fine", "metric": "chat", "user_id": "é" }));
+    let (status, body) = ann.post("/v1/events", json!(batch)).await;
+    assert_eq!(
+        (status, counts(&body)),
+        (StatusCode::OK, [1, 0, 0, 8]),
+        "{body}"
+    );
+    for (result, field) in body["results"].as_array().unwrap().iter().zip(fields) {
+        assert_eq!(result["field"], field, "{result}");
+    }
+    assert_eq!(body["results"][6]["field"], "metadata");
+}
+
+#[actix_web::test]
 async fn projects_are_the_tenants_own() {
     let app = TestApp::start().await;
     let ann = app.register("ann@example.com").await;

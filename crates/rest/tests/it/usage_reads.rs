@@ -120,6 +120,9 @@ async fn a_bad_question_names_the_parameter() {
     let ann = app.register("ann@example.com").await;
     for (query, field) in [
         ("metric=nonsense", "metric"),
+        ("metric=%00", "metric"),
+        ("metric=chat,a%00b", "metric"),
+        ("timezone=UTC%00", "timezone"),
         ("from=2025-10-02T00:00:00Z&to=2025-10-01T00:00:00Z", "from"),
         ("from=2025-10-02T00:00:00Z&to=2025-10-02T00:00:00Z", "from"),
         ("from=yesterday", "from"),
@@ -134,6 +137,18 @@ async fn a_bad_question_names_the_parameter() {
         let (status, body) = ann.get(&format!("/v1/usage?{query}")).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{query}: {body}");
         assert_eq!(body["errors"][0]["field"], field, "{query}");
+    }
+    // Made by hand, of the right shape: a user with NUL, and the year 7538 before our era.
+    let nil = uuid::Uuid::nil();
+    for key in [
+        json!(["chat", 0, nil, "u\u{0}", ""]),
+        json!(["chat", -300_000_000_000_000_000_i64, nil, "", ""]),
+    ] {
+        let cursor = kernel::Cursor::after(&key);
+        let path = format!("/v1/usage?cursor={}", cursor.as_str());
+        let (status, body) = ann.get(&path).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{key}: {body}");
+        assert_eq!(body["errors"][0]["field"], "cursor", "{key}");
     }
     for days in ["0", "367", "-1", "x"] {
         let (status, body) = ann.get(&format!("/v1/usage/summary?days={days}")).await;
