@@ -121,7 +121,8 @@ impl Policy {
         // The last instant that there is stays what it is: a signed time must not be able to overflow.
         ensure(now < expires_at.saturating_add(self.leeway))?;
         for claim in ["nbf", "iat"] {
-            let not_yet = instant(claims, claim)?.is_some_and(|from| now.saturating_add(self.leeway) < from);
+            let not_yet =
+                instant(claims, claim)?.is_some_and(|from| now.saturating_add(self.leeway) < from);
             ensure(!not_yet)?;
         }
         ensure(self.audience.is_empty() || self.is_meant_for_us(claims))?;
