@@ -13,11 +13,16 @@ pub use roll_up_usage::RollUpUsage;
 
 use crate::Registry;
 
+/// How often events are moved. Readers do not wait for it: what is not moved yet is counted where it is.
+const ROLL_UP: Duration = Duration::from_secs(2);
+/// How often days are looked for that are over.
+const CLOSE: Duration = Duration::from_secs(10);
+
 /// Adds the jobs of usage.
 #[must_use]
 pub fn register(registry: Registry, books: &Books) -> Registry {
     registry
-        .inline(Duration::from_secs(1), RollUpUsage::new(books.clone()))
-        .inline(Duration::from_secs(5), CloseUsageDays::new(books.clone()))
+        .inline(ROLL_UP, RollUpUsage::new(books.clone()))
+        .inline(CLOSE, CloseUsageDays::new(books.clone()))
         .cron("7 */6 * * *", EnsureUsagePartitions::new(books.clone()))
 }

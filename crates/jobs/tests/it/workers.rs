@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::queue::WorkerStore;
-use kernel::{BoxFuture, Scope, StoreError, UnitOfWork, Work};
+use app::{queue::WorkerStore, schedule::Timing};
+use kernel::{BoxFuture, Scope, StoreError, SystemClock, UnitOfWork, Work};
 use plinth_jobs::{JobError, Registry, Settings};
 
 use crate::bench::{Bench, Probe, Seen, Started, Store, brisk, probe};
@@ -235,4 +235,25 @@ async fn an_idle_worker_asks_one_thing_a_second() {
         "{asked} transactions in four seconds"
     );
     assert!(ticks.total.load(Ordering::SeqCst) >= 7);
+}
+
+#[tokio::test]
+async fn the_schedules_of_usage_leave_an_idle_worker_below_two_transactions_a_second() {
+    let bench = Bench::new().await;
+    let pg = bench.db.worker_pg();
+    let books = ::usage::Books::new(pg.unit_of_work(|tx| tx), Arc::new(SystemClock));
+    let registry = plinth_jobs::usage::register(Registry::new(), &books);
+    let beats = registry
+        .schedules()
+        .iter()
+        .filter_map(|one| match one.timing {
+            Timing::Every(beat) => Some(beat.as_secs_f64()),
+            Timing::Cron(_) => None,
+        });
+    let settings = Settings::default();
+    // Each runs on its beat, and renews its lease three times in the time that it lasts.
+    let renewals = 3.0 / settings.lease.as_secs_f64();
+    let rate: f64 = beats.map(|beat| beat.recip() + renewals).sum();
+    let whole = rate + settings.poll.as_secs_f64().recip();
+    assert!(whole < 2.0, "{whole} transactions a second");
 }

@@ -15,8 +15,12 @@ use crate::error::store_error;
 /// The horizon is the oldest transaction that still runs. Whatever is older is visible to the statements that follow, or never will be.
 const TAKE_WATERMARK: &str = "
 select txid, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next
-from usage_watermark for update skip locked";
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next,
+    exists (
+        select from usage_events e
+        where e.txid >= w.txid and e.txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    ) as has_events
+from usage_watermark w for update skip locked";
 
 /// The first transaction that does not fit into the step. A transaction is never parted, so one that is larger than a step is a step.
 const STEP_END: &str = "
@@ -81,7 +85,8 @@ pub(super) fn move_events(conn: &mut PgConnection, at_most: u32) -> Result<Moved
             mark.txid, mark.next
         )));
     }
-    if mark.horizon <= mark.txid {
+    // Nothing to move and nothing new to say: an idle deployment asks once and writes nothing.
+    if !mark.has_events && mark.horizon - mark.txid < IDLE_STRIDE {
         return Ok(nothing);
     }
     let end = step_end(conn, &mark, at_most)?;
@@ -90,10 +95,6 @@ pub(super) fn move_events(conn: &mut PgConnection, at_most: u32) -> Result<Moved
         .bind::<sql::BigInt, _>(end.unwrap_or(mark.horizon))
         .load(conn)
         .map_err(store_error)?;
-    // Nothing to move and nothing new to say: an idle deployment writes nothing.
-    if touched.is_empty() && end.is_none() && mark.horizon - mark.txid < IDLE_STRIDE {
-        return Ok(nothing);
-    }
     sql_query(SET_WATERMARK)
         .bind::<sql::BigInt, _>(end.unwrap_or(mark.horizon))
         .execute(conn)
@@ -143,6 +144,8 @@ struct Mark {
     horizon: i64,
     #[diesel(sql_type = sql::BigInt)]
     next: i64,
+    #[diesel(sql_type = sql::Bool)]
+    has_events: bool,
 }
 
 #[derive(QueryableByName)]
