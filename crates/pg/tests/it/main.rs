@@ -15,6 +15,7 @@ mod billing;
 mod gate;
 mod identity;
 mod isolation_gates;
+mod isolation_matrix;
 mod migrations;
 mod privilege_gates;
 mod schema;
