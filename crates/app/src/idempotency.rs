@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// How long the first request may run before another may take its place, if nothing was committed by then. Whoever lost their place
 /// cannot commit any more.
-pub const LEASE: Duration = Duration::seconds(60);
+pub const LEASE: Duration = Duration::seconds(15);
 /// How long an answer is kept.
 pub const RETENTION: Duration = Duration::hours(24);
 

@@ -139,15 +139,12 @@ pub enum ReadInvoiceError {
     /// There is no such invoice, or no subscription that could have an upcoming one.
     #[error("there is no such invoice")]
     NotFound,
+    /// An amount has more minor units than an invoice can hold: somebody measured more than there is money.
+    #[error(transparent)]
+    TooLarge(#[from] Overflow),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl From<Overflow> for ReadInvoiceError {
-    fn from(error: Overflow) -> Self {
-        Self::Store(StoreError::Unexpected(error.to_string()))
-    }
 }
 
 /// Makes the invoice that a bill comes to. Pure.

@@ -117,7 +117,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         if inner.is_data() {
-            misfit(&path, &inner.to_string())
+            misfit("body", &path, &inner.to_string())
         } else {
             malformed(&inner)
         }
@@ -139,7 +139,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
 }
 
 /// serde says in words which rule of a type is broken; clients want the field and a code.
-fn misfit(path: &str, message: &str) -> Problem {
+fn misfit(whole: &str, path: &str, message: &str) -> Problem {
     let message = message.split(" at line ").next().unwrap_or(message);
     let named = message.split('`').nth(1).unwrap_or_default();
     let (code, leaf) = if message.starts_with("unknown field") {
@@ -153,7 +153,7 @@ fn misfit(path: &str, message: &str) -> Problem {
     };
     let path = if path == "." { "" } else { path };
     let field = match (path, leaf) {
-        ("", "") => "body".to_owned(),
+        ("", "") => whole.to_owned(),
         ("", leaf) => leaf.to_owned(),
         (path, leaf) if leaf.is_empty() || path == leaf || path.ends_with(&format!(".{leaf}")) => {
             path.to_owned()
@@ -178,7 +178,7 @@ impl<T: DeserializeOwned> FromRequest for Params<T> {
             .map(Self)
             .map_err(|error| {
                 let path = error.path().to_string();
-                misfit(&path, &error.into_inner().to_string())
+                misfit("query", &path, &error.into_inner().to_string())
             });
         std::future::ready(parsed)
     }

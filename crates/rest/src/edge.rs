@@ -14,6 +14,7 @@ use actix_web::{
     web::Data,
 };
 use kernel::RequestInfo;
+use percent_encoding::percent_decode_str;
 
 use crate::{Problem, Services, Settings, rate_limit::Standing};
 
@@ -48,12 +49,14 @@ pub async fn layer(
     request.extensions_mut().insert(info);
     let method = request.method().clone();
 
-    let admitted = services
-        .as_ref()
-        .map_or(Ok(()), |services| services.limits.admit_sign_in(&request));
+    let admitted = readable(&request).and_then(|()| {
+        services
+            .as_ref()
+            .map_or(Ok(()), |services| services.limits.admit_sign_in(&request))
+    });
     let mut response = match admitted {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
+        Err(problem) => request.error_response(problem),
     };
     if let Some(problem) = problem_of(&response) {
         response = response.into_response(problem.respond(&id));
@@ -80,6 +83,18 @@ pub async fn layer(
         micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request"
     );
     Ok(response)
+}
+
+/// Refuses a path that is no text once decoded: what cannot be read would be replaced, and two names would become one.
+fn readable(request: &ServiceRequest) -> Result<(), Problem> {
+    match percent_decode_str(request.uri().path()).decode_utf8() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "request.malformed_path",
+            "The path is not UTF-8.",
+        )),
+    }
 }
 
 /// The method as a label. Anybody can invent methods, and each label is kept for good.

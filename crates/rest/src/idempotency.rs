@@ -48,10 +48,12 @@ pub async fn layer(
     let command = match reserve(&mut request, &key, &services.idempotency).await {
         Ok(Reservation::First(command)) => command,
         Ok(Reservation::Seen(outcome)) => {
-            let answer = seen(outcome).unwrap_or_else(HttpResponse::from_error);
-            return Ok(request.into_response(answer));
+            return Ok(match seen(outcome) {
+                Ok(answer) => request.into_response(answer),
+                Err(problem) => request.error_response(problem),
+            });
         }
-        Err(problem) => return Ok(request.into_response(HttpResponse::from_error(problem))),
+        Err(problem) => return Ok(request.error_response(problem)),
     };
     request.extensions_mut().insert(command.clone());
     let response = next.call(request).await?.map_into_boxed_body();

@@ -6,7 +6,7 @@ use kernel::{FieldError, id::random_bytes};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Slugs that no tenant gets: they would pass for a part of the product.
+/// Slugs that nobody gets: they would pass for a part of the product.
 pub const RESERVED: [&str; 23] = [
     "admin",
     "api",
@@ -44,18 +44,10 @@ impl Slug {
     /// # Errors
     /// On the field `slug`: `too_short`, `too_long`, `invalid_characters`, `double_dash`, `looks_like_an_id`, `reserved`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
-        let slug = Self::of_length(text, 3)?;
-        if RESERVED.contains(&text) {
-            return Err(FieldError::new(
-                "slug",
-                "reserved",
-                "is reserved; choose another",
-            ));
-        }
-        Ok(slug)
+        Self::of_length(text, 3)
     }
 
-    /// Checks the slug of a project: as for a tenant, from 2 characters on, and nothing is reserved.
+    /// Checks the slug of a project: as for a tenant, from 2 characters on.
     ///
     /// # Errors
     /// As [`Slug::parse`].
@@ -90,6 +82,9 @@ impl Slug {
         if text.contains("--") {
             return error("double_dash", "must not contain two dashes in a row");
         }
+        if RESERVED.contains(&text) {
+            return error("reserved", "is reserved; choose another");
+        }
         if Uuid::parse_str(text).is_ok() {
             return error("looks_like_an_id", "must not be shaped like a UUID");
         }
@@ -109,10 +104,9 @@ impl Slug {
         }
         let base: String = base.chars().take(28).collect();
         let base = base.trim_matches('-');
+        let base = if base.is_empty() { "untitled" } else { base };
         match suffix {
-            None => Self::parse(base)
-                .unwrap_or_else(|_| Self(format!("tenant-{base}").trim_matches('-').to_owned())),
-            Some(suffix) if base.is_empty() => Self(format!("tenant-{suffix}")),
+            None => Self::parse(base).unwrap_or_else(|_| Self(format!("{base}-1"))),
             Some(suffix) => Self(format!("{base}-{suffix}")),
         }
     }
@@ -172,7 +166,7 @@ mod tests {
         assert!(Slug::parse(&"a".repeat(40)).is_ok());
         assert!(Slug::parse("acme-2").is_ok());
         assert!(Slug::parse_project("ab").is_ok());
-        assert!(Slug::parse_project("admin").is_ok());
+        assert_eq!(Slug::parse_project("admin").unwrap_err().code, "reserved");
     }
 
     #[test]

@@ -143,6 +143,7 @@ async fn list(services: Data<Services>, caller: Caller) -> Result<Json<Entitleme
 /// Whether more of something would be allowed. Takes nothing: what must hold is reserved, or put. Needs `entitlement.read`.
 #[utoipa::path(
     tag = "billing",
+    request_body = CheckBody,
     responses((status = 200, description = "The answer", body = CheckedBody))
 )]
 #[post("/v1/entitlements/check")]

@@ -38,6 +38,10 @@ impl From<ReadInvoiceError> for Problem {
             ReadInvoiceError::Denied(error) => error.into(),
             ReadInvoiceError::Invalid(error) => error.into(),
             ReadInvoiceError::NotFound => Self::not_found("billing.invoice_not_found", "invoice"),
+            ReadInvoiceError::TooLarge(_) => Self::conflict(
+                "billing.amount_too_large",
+                "The usage of this period comes to more than an invoice can hold. See GET /v1/usage.",
+            ),
             ReadInvoiceError::Store(error) => error.into(),
         }
     }

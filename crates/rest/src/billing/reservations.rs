@@ -118,6 +118,7 @@ impl From<Reservation> for ReservationBody {
 /// Holds quantity, within the plan's limit. Needs `resource.write`.
 #[utoipa::path(
     tag = "billing",
+    request_body = WishBody,
     responses(
         (status = 201, description = "It is held", body = ReservationBody),
         (status = 402, description = "`billing.limit_reached`"),
@@ -142,6 +143,7 @@ async fn reserve(
 #[utoipa::path(
     tag = "billing",
     params(("id" = Uuid, Path, description = "The reservation")),
+    request_body = SettleBody,
     responses(
         (status = 200, description = "It is settled", body = ReservationBody),
         (status = 409, description = "`billing.reservation_settled`"),

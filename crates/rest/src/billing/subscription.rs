@@ -199,6 +199,7 @@ async fn read(services: Data<Services>, caller: Caller) -> Result<Json<Subscript
 /// Changes the plan. Use beyond the new plan's limits stays, and is named in `over_limit`. Needs `billing.write`.
 #[utoipa::path(
     tag = "billing",
+    request_body = ChangeBody,
     responses((status = 200, description = "The subscription as it is now", body = OutlookBody))
 )]
 #[post("/v1/subscription/change")]
@@ -215,6 +216,7 @@ async fn change(
 /// What a change would do. Changes nothing. Needs `billing.read`.
 #[utoipa::path(
     tag = "billing",
+    request_body = ChangeBody,
     responses((status = 200, description = "The subscription as it is, and what the change would do", body = OutlookBody))
 )]
 #[post("/v1/subscription/change/preview")]

@@ -7,7 +7,10 @@ use actix_web::{
 };
 use kernel::FieldError;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::schema::{Object, OneOfBuilder, Schema, Type},
+};
 
 use super::batch::{Batch, too_many};
 use crate::{Caller, Problem, Services, body::Params};
@@ -46,12 +49,8 @@ struct IngestQuery {
     backfill: bool,
 }
 
-/// An event in the plain form. Also taken: an array of at most 1,000, `{"events": […]}`, NDJSON, and CloudEvents 1.0.
-#[derive(Debug, ToSchema)]
-#[expect(
-    dead_code,
-    reason = "describes the body for the contract; events are read one by one, without it"
-)]
+/// An event in the plain form. CloudEvents 1.0 are taken too.
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UsageEvent)]
 struct EventBody {
     /// The sender's id for the event: the same when it is sent again. At most 255 bytes.
@@ -59,6 +58,7 @@ struct EventBody {
     /// Key of a meter.
     metric: String,
     /// A number or a decimal string, at most 12 digits behind the point; 1 when not given.
+    #[schema(schema_with = decimal, required = false)]
     quantity: Option<String>,
     /// When it happened; when it is received, if not given.
     #[schema(format = DateTime)]
@@ -75,6 +75,33 @@ struct EventBody {
     /// Anything else, at most 8 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<String>,
+}
+
+/// A decimal as clients write it: no float, so that a string loses nothing either.
+fn decimal() -> Schema {
+    let text = Object::with_type(Type::String);
+    let number = Object::with_type(Type::Number);
+    OneOfBuilder::new().item(text).item(number).into()
+}
+
+/// One event or many.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the body for the contract; events are read one by one, without it"
+)]
+#[schema(as = UsageEvents)]
+#[serde(untagged)]
+enum EventsBody {
+    /// One event.
+    One(EventBody),
+    /// At most 1,000.
+    Many(Vec<EventBody>),
+    /// At most 1,000, in an object.
+    Wrapped {
+        /// The events.
+        events: Vec<EventBody>,
+    },
 }
 
 /// What became of each event.
@@ -161,7 +188,7 @@ impl From<ItemResult> for ResultBody {
     tag = "usage",
     params(IngestQuery),
     request_body(content(
-        (EventBody = "application/json"),
+        (EventsBody = "application/json"),
         (EventBody = "application/x-ndjson"),
         (Object = "application/cloudevents+json"),
         (Vec<Object> = "application/cloudevents-batch+json"),

@@ -61,6 +61,7 @@ async fn another_request_under_the_same_key_is_refused() {
     // Keys belong to a principal.
     let (status, _, _) = send(&bob, "k1", "/v1/projects", json!({ "name": "Two" })).await;
     assert_eq!(status, StatusCode::CREATED);
+    assert!(!text(&problem["request_id"]).is_empty(), "{problem}");
     let (status, _, problem) = send(
         &ann,
         &"k".repeat(256),

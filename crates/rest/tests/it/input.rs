@@ -181,6 +181,17 @@ async fn attempts_to_sign_in_are_counted_by_address_however_the_path_is_written(
 }
 
 #[actix_web::test]
+async fn a_path_that_is_no_text_is_refused() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let (status, problem) = ann.put("/v1/resources/agents/%FF", json!({})).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::BAD_REQUEST, &json!("request.malformed_path"))
+    );
+}
+
+#[actix_web::test]
 async fn invented_methods_make_no_metrics() {
     let app = TestApp::start().await;
     let method = Method::from_bytes(b"EXPLODE").unwrap();
