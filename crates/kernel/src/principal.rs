@@ -269,11 +269,30 @@ impl Principal {
             });
         }
         let open = if permission.is_read() {
-            grant.status.may_read() || permission.as_str() == "audit.read"
+            // The trail outlives the tenant.
+            let trail =
+                grant.status == TenantStatus::Archived && permission.as_str() == "audit.read";
+            grant.status.may_read() || trail
         } else {
             grant.status.may_write()
         };
         if open {
+            Ok(grant.tenant_id)
+        } else {
+            Err(Denied::ReadOnly {
+                status: grant.status,
+            })
+        }
+    }
+
+    /// Demands that the tenant of this request is open to changes, whatever the principal's permissions: for what anybody may do about
+    /// themselves.
+    ///
+    /// # Errors
+    /// [`Denied::NoTenant`] or [`Denied::ReadOnly`].
+    pub fn may_change_themselves(&self) -> Result<TenantId, Denied> {
+        let grant = self.grant.as_ref().ok_or(Denied::NoTenant)?;
+        if grant.status.may_write() {
             Ok(grant.tenant_id)
         } else {
             Err(Denied::ReadOnly {
@@ -352,6 +371,8 @@ mod tests {
     fn an_archived_tenant_keeps_its_audit_trail() {
         let archived = member(TenantStatus::Archived, &["*"]);
         assert!(archived.may(&Permission::of("audit.read")).is_ok());
+        let suspended = member(TenantStatus::Suspended, &["*"]);
+        assert!(suspended.may(&Permission::of("audit.read")).is_err());
         assert!(archived.may(&Permission::of("project.read")).is_err());
     }
 

@@ -153,7 +153,7 @@ pub fn remove(
 ) -> Result<Member, ChangeMemberError> {
     let leaving = by.user_id == Some(user) && by.kind == kernel::PrincipalKind::User;
     let tenant_id = if leaving {
-        by.tenant_id()?
+        by.may_change_themselves()?
     } else {
         by.may(&permissions::USER_REMOVE)?
     };
