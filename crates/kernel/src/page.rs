@@ -9,6 +9,8 @@ use crate::FieldError;
 
 /// Most rows that one page holds.
 pub const MAX_LIMIT: u32 = 100;
+/// Characters that a cursor may have: keys hold names of up to 255 characters, of which a usage row has two.
+const MAX_CURSOR: usize = 8 * 1024;
 /// Rows in a page when the client does not say.
 pub const DEFAULT_LIMIT: u32 = 50;
 
@@ -29,7 +31,7 @@ impl Cursor {
     /// # Errors
     /// `invalid_cursor` when this is no cursor at all. Whether it is one *of this list* shows in [`Cursor::key`].
     pub fn parse(text: &str) -> Result<Self, FieldError> {
-        let ok = text.len() <= 1024
+        let ok = text.len() <= MAX_CURSOR
             && text.len().is_multiple_of(2)
             && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if ok {
@@ -177,6 +179,15 @@ mod tests {
             ("2026-01-01".to_owned(), 7)
         );
         assert!(back.key::<i32>().is_err());
+        let names = ("é".repeat(255), "字".repeat(255));
+        let long = Cursor::after(&names);
+        assert_eq!(
+            Cursor::parse(long.as_str())
+                .unwrap()
+                .key::<(String, String)>()
+                .unwrap(),
+            names
+        );
         assert!(Cursor::parse("zz").is_err());
         assert!(Cursor::parse("abc").is_err());
     }
