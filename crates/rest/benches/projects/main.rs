@@ -6,9 +6,9 @@
 //! | `transaction` | what one request says to PostgreSQL, heard in the server's log |
 //! | `pgbench` | the same transaction without us |
 //! | `load` | clients that wait for each answer |
-//! | `table` | medians and ratios |
+//! | `table` | medians, bests and ratios |
 //!
-//! Everything happens on one machine in one run, and the phases take turns: noise meets all of them.
+//! Everything happens on one machine in one run, and the phases take turns.
 
 #![expect(
     clippy::unwrap_used,
@@ -29,29 +29,29 @@ use std::time::Duration;
 
 use stage::{Api, BareRoute, Database};
 use table::Rounds;
-use tracing_subscriber::EnvFilter;
 use transaction::Transaction;
 
 /// Before each measurement.
-const WARM_UP: Duration = Duration::from_secs(2);
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Of each measurement.
-const LENGTH: Duration = Duration::from_secs(10);
-/// How often the phases take turns.
-const ROUNDS: usize = 3;
+const LENGTH: Duration = Duration::from_secs(5);
+/// How often the phases take turns. Many short turns: whatever else the machine does then meets all phases alike.
+const ROUNDS: usize = 6;
 /// Connections that clients keep open.
 const CLIENTS: usize = 32;
 
 fn main() {
     // `cargo test --all-targets` runs benchmarks as well, and should not wait for this one.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let arguments: Vec<String> = std::env::args().collect();
+    if !arguments.iter().any(|argument| argument == "--bench") {
         println!("nothing is measured without --bench");
         return;
     }
-    let filter = EnvFilter::new("warn");
-    tracing_subscriber::fmt().with_env_filter(filter).init();
-
+    let connections = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("--connections="));
     let database = Database::start();
-    let api = Api::start(&database);
+    let api = Api::start(&database, connections);
     let key = api.customer();
     let projects = load::Target::of(api.address, "/v1/projects", &key);
     let transaction = Transaction::of(&database, || load::once(&projects));

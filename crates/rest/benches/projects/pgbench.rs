@@ -1,6 +1,6 @@
 //! The same transaction without us: pgbench, which comes with PostgreSQL.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use crate::{LENGTH, WARM_UP, stage::Database, transaction::Transaction};
 
@@ -11,8 +11,9 @@ const THREADS: &str = "2";
 pub(crate) fn run(database: &Database, transaction: &Transaction, clients: usize) -> u64 {
     let script = database.path("transaction.sql");
     fs::write(&script, transaction.script()).unwrap();
+    let program = program(database);
     let phase = |length: Duration| {
-        let mut pgbench = Command::new(database.binaries.folder().join("pgbench"));
+        let mut pgbench = Command::new(&program);
         pgbench
             .args(["--no-vacuum", "--protocol", "prepared", "--jobs", THREADS])
             .args(["--client", &clients.to_string()])
@@ -30,6 +31,12 @@ pub(crate) fn run(database: &Database, transaction: &Transaction, clients: usize
     };
     phase(WARM_UP);
     per_second(&phase(LENGTH))
+}
+
+/// Beside the server itself: the folder where that was found may hold links to a part of what belongs together.
+fn program(database: &Database) -> PathBuf {
+    let server = database.binaries.folder().join("postgres");
+    server.canonicalize().unwrap().with_file_name("pgbench")
 }
 
 /// The whole part of `tps = 1234.567890 (without initial connection time)`.

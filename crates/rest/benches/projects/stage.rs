@@ -178,7 +178,7 @@ impl BareRoute {
     }
 }
 
-/// The API with its default settings, but without rate limits.
+/// The API with its default settings, but without rate limits, and with a log that keeps quiet about each request.
 pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     /// Connections that it has to PostgreSQL, at most.
@@ -187,10 +187,13 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn start(database: &Database) -> Self {
+    /// With this many connections to PostgreSQL instead of the default.
+    pub(crate) fn start(database: &Database, connections: Option<&str>) -> Self {
         let signing_key = idp::generate_signing_key();
         let variables = [
             ("DATABASE_URL", &*database.app_url()),
+            // Who listens is cut off when the cluster stops, and need not say so.
+            ("PLINTH__LOG__FILTER", "warn,plinth_pg::listen=error"),
             ("PLINTH__RATE_LIMIT__REQUESTS_PER_SECOND", "0"),
             ("PLINTH__RATE_LIMIT__SIGN_IN_PER_MINUTE", "0"),
             ("PLINTH__IDENTITY__API_KEY_PEPPER", &"p".repeat(32)),
@@ -199,15 +202,17 @@ impl Api {
                 signing_key.expose_secret(),
             ),
         ];
+        let connections = connections.map(|number| ("PLINTH__DATABASE__MAX_CONNECTIONS", number));
+        let variables = variables.into_iter().chain(connections);
         let variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = Config::from_variables(variables).unwrap();
+        config.log.install().unwrap();
         let connections = config.database.max_connections;
         let (address, running) = start(move |listener| {
             let pg = api::database(&config).unwrap();
             let services = api::services(&config, &pg).unwrap();
             let serving = rest::Serving {
                 workers: workers(),
-                max_body_bytes: config.http.max_body_bytes,
                 keep_alive: Duration::from_secs(config.http.keep_alive_seconds),
                 shutdown: Duration::from_secs(1),
             };
