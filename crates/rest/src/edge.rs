@@ -36,7 +36,7 @@ pub fn info_of(request: &HttpRequest) -> RequestInfo {
 /// # Errors
 /// None of its own: what is inside answers with responses.
 pub async fn layer(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
@@ -48,6 +48,10 @@ pub async fn layer(
     let id = info.id.clone();
     request.extensions_mut().insert(info);
     let method = request.method().clone();
+    if method == Method::HEAD {
+        // Answered as GET is; the connection leaves the body out.
+        request.head_mut().method = Method::GET;
+    }
 
     let admitted = readable(&request).and_then(|()| {
         services

@@ -192,6 +192,17 @@ async fn a_path_that_is_no_text_is_refused() {
 }
 
 #[actix_web::test]
+async fn head_is_get_without_the_body() {
+    let app = TestApp::start().await;
+    for (path, status) in [("/healthz", 200), ("/v1/projects", 401), ("/nothing", 404)] {
+        let response = app.request(Method::HEAD, path).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        assert!(response.headers()[header::CONTENT_LENGTH] != "0", "{path}");
+        assert!(response.bytes().await.unwrap().is_empty(), "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn invented_methods_make_no_metrics() {
     let app = TestApp::start().await;
     let method = Method::from_bytes(b"EXPLODE").unwrap();
