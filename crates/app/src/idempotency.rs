@@ -177,6 +177,8 @@ impl Idempotency {
                 }
                 Ok(match (used.answer.clone(), used.committed) {
                     (Some(answer), _) => Reservation::Seen(Outcome::Answered(answer)),
+                    // Between the commit and the answer: whoever does the work is about to give it.
+                    (None, true) if used.lease_until > now => Reservation::Seen(Outcome::Running),
                     (None, true) => Reservation::Seen(Outcome::CommittedUnanswered),
                     (None, false)
                         if used.lease_until > now
