@@ -1,4 +1,4 @@
-//! The direction rules of the workspace, and that test databases are what tests take them for.
+//! The direction rules of the workspace, that the stores keep the contracts of their ports, and that test databases are what tests take them for.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,4 +6,5 @@
 )]
 
 mod architecture;
+mod contract;
 mod db;

@@ -1,0 +1,52 @@
+//! Contract suites: what every implementation of a port must do, as functions that panic when it does not.
+//!
+//! A suite is handed a [`Backend`] and knows nothing else of what stands behind it. PostgreSQL and [`Memory`](crate::Memory) are held to the
+//! same suites in this crate's tests. Whoever implements the ports on something else gets a test of each promise by
+//!
+//! ```ignore
+//! mod on_mine {
+//!     testkit::contract_tests!(MyBackend::start().await);
+//! }
+//! ```
+//!
+//! | file | whose contract it is |
+//! |---|---|
+//! | `backend` | [`Backend`]: what a suite is handed |
+//! | `tests` | [`contract_tests!`](crate::contract_tests): every promise by name |
+//! | `fixture` | principals and rows that several suites begin with |
+//! | `unit_of_work` | `kernel::UnitOfWork`: commit, rollback, panic, scope |
+//! | `audit` | `audit::Trail` and `audit::Store` |
+//! | `tenants` | `tenancy::TenantStore` |
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a suite reports by panicking, as assertions do"
+)]
+
+pub mod audit;
+pub mod backend;
+pub mod fixture;
+pub mod tenants;
+mod tests;
+pub mod unit_of_work;
+
+pub use backend::{Backend, Postgres};
+
+use std::sync::Arc;
+
+use kernel::{Scope, StoreError, UnitOfWork};
+
+/// One command in one transaction. As [`UnitOfWork::run`](kernel::UnitOfWork), for a unit of work that is made for this one command.
+pub async fn run<S, T, E>(
+    db: Arc<dyn UnitOfWork<S>>,
+    scope: Scope,
+    command: impl FnOnce(&mut S) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    S: ?Sized + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    db.run(scope, command).await
+}

@@ -1,0 +1,145 @@
+//! Stores in memory: every port of the domains, without a database.
+//!
+//! For tests of rules, and for embedders who test what they build on the domains. It behaves as PostgreSQL does behind `plinth-pg`: the
+//! scope decides which rows are there, unique names conflict under the names of their constraints, and what a command wrote is kept only
+//! when it commits. The suites in [`crate::contract`] hold both to the same words.
+//!
+//! What differs on purpose: commands run one after another, so a lock is always had at once; nothing outlives the value; and there is no
+//! database that could be away.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `mod` | [`Memory`], [`MemoryTx`], and the unit of work |
+//! | `audit` | the trail and the outbox's facts |
+//! | `tenancy` | tenants |
+
+mod audit;
+mod tenancy;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use kernel::{
+    BoxFuture, Clock, Scope, StoreError, SystemClock, TenantId, UnitOfWork, Verdict, Work,
+};
+use time::OffsetDateTime;
+
+/// A store in memory, empty but for the catalogues that the migrations bring. Clones share their rows.
+#[derive(Clone)]
+pub struct Memory {
+    committed: Arc<Mutex<Tables>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// All rows. A command works on a copy, which takes the place of the original when it commits.
+#[derive(Clone, Default)]
+struct Tables {
+    audit: audit::Tables,
+    tenancy: tenancy::Tables,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
+}
+
+impl Memory {
+    /// An empty store whose own time, where a port speaks of the store's clock, is that of `clock`.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            committed: Arc::default(),
+            clock,
+        }
+    }
+
+    /// One transaction per command, over the store that `open` makes of a [`MemoryTx`]; almost always `|tx| tx`.
+    #[must_use]
+    pub fn unit_of_work<S: ?Sized + 'static>(
+        &self,
+        open: fn(&mut MemoryTx) -> &mut S,
+    ) -> Arc<dyn UnitOfWork<S>> {
+        Arc::new(MemoryUnitOfWork {
+            memory: self.clone(),
+            open,
+        })
+    }
+
+    /// Runs `work` on a copy of the rows, and keeps the copy when that is the verdict.
+    fn run<S: ?Sized>(
+        &self,
+        scope: Scope,
+        open: fn(&mut MemoryTx) -> &mut S,
+        work: Work<S>,
+    ) -> Result<(), StoreError> {
+        // A command that panicked left the rows as they were, so there is nothing to distrust in them.
+        let mut committed = self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut tx = MemoryTx {
+            scope,
+            now: self.clock.now(),
+            tables: committed.clone(),
+        };
+        let verdict = catch_unwind(AssertUnwindSafe(|| work(open(&mut tx))))
+            .map_err(|_panic| StoreError::Unexpected("the command panicked".to_owned()))?;
+        if verdict == Verdict::Commit {
+            *committed = tx.tables;
+        }
+        Ok(())
+    }
+}
+
+/// An open transaction: every store of every domain is implemented on it.
+pub struct MemoryTx {
+    scope: Scope,
+    /// When the transaction began: what `now()` is in PostgreSQL.
+    now: OffsetDateTime,
+    tables: Tables,
+}
+
+impl MemoryTx {
+    /// Whether rows of `tenant_id` are there for this transaction, as row-level security decides it.
+    fn sees(&self, tenant_id: TenantId) -> bool {
+        self.scope.tenant_id == Some(tenant_id)
+    }
+
+    /// Refuses to write a row of another tenant.
+    fn must_see(&self, tenant_id: TenantId) -> Result<(), StoreError> {
+        if self.sees(tenant_id) {
+            return Ok(());
+        }
+        Err(StoreError::Unexpected(
+            "new row violates row-level security policy".to_owned(),
+        ))
+    }
+}
+
+/// A unique constraint refuses a row.
+fn conflict(constraint: &str) -> StoreError {
+    StoreError::Conflict {
+        constraint: constraint.to_owned(),
+    }
+}
+
+/// [`UnitOfWork`] over a [`Memory`].
+struct MemoryUnitOfWork<S: ?Sized> {
+    memory: Memory,
+    open: fn(&mut MemoryTx) -> &mut S,
+}
+
+impl<S: ?Sized + 'static> UnitOfWork<S> for MemoryUnitOfWork<S> {
+    fn execute(&self, scope: Scope, work: Work<S>) -> BoxFuture<'_, Result<(), StoreError>> {
+        let (memory, open) = (self.memory.clone(), self.open);
+        let running = tokio::task::spawn_blocking(move || memory.run(scope, open, work));
+        Box::pin(async move {
+            running
+                .await
+                .unwrap_or_else(|error| Err(StoreError::Unexpected(error.to_string())))
+        })
+    }
+}
