@@ -8,7 +8,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
-        header::{HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web::Data,
@@ -68,6 +68,8 @@ pub async fn layer(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    let is_private = response.request().path().starts_with("/v1/");
+    protect(response.headers_mut(), is_private);
     let standing = response.request().extensions().get::<Standing>().copied();
     if let Some(standing) = standing {
         standing.show(response.headers_mut());
@@ -87,6 +89,21 @@ pub async fn layer(
         micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request"
     );
     Ok(response)
+}
+
+/// What OWASP's REST security cheat sheet asks of every answer: nobody keeps what is private, guesses at its type, or frames it.
+fn protect(headers: &mut HeaderMap, is_private: bool) {
+    if is_private {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'none'"),
+    );
 }
 
 /// Refuses a path that is no text once decoded: what cannot be read would be replaced, and two names would become one.

@@ -116,6 +116,35 @@ async fn the_request_id_is_given_back_and_garbage_is_replaced() {
 }
 
 #[actix_web::test]
+async fn private_answers_are_kept_by_nobody_and_framed_by_nobody() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    for (path, status, kept) in [
+        ("/v1/projects", 200, Some("no-store")),
+        ("/v1/projects/nobody", 422, Some("no-store")),
+        ("/.well-known/jwks.json", 200, None),
+    ] {
+        let response = ann.request(Method::GET, path).send().await.unwrap();
+        let header = |name: &str| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(header("x-content-type-options").unwrap(), "nosniff");
+        assert_eq!(
+            header("content-security-policy").unwrap(),
+            "frame-ancestors 'none'"
+        );
+        if let Some(kept) = kept {
+            assert_eq!(header("cache-control").unwrap(), kept, "{path}");
+        } else {
+            assert_ne!(
+                header("cache-control"),
+                Some("no-store".to_owned()),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[actix_web::test]
 async fn callers_who_are_too_fast_are_told_when_to_come_back() {
     let app = TestApp::start_with(&[
         ("PLINTH__RATE_LIMIT__REQUESTS_PER_SECOND", "1"),
