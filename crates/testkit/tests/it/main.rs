@@ -8,3 +8,4 @@
 mod architecture;
 mod contract;
 mod db;
+mod proofs;
