@@ -14,10 +14,12 @@ use crate::{
     secret::Digest256,
 };
 
-/// Keys, as the store keeps them. Every method fails with [`StoreError`] and nothing else.
+/// Keys, as the store keeps them. Every method fails with [`StoreError`] and nothing else. Where it names a tenant, that is the scope's: a key
+/// of another one is not found, and to change it changes nothing and is no error.
 pub trait KeyStore: Trail {
     /// Adds a key. MUST refuse a second usable key of the name with a conflict on `api_keys_live_name_key`; a key that was ended or
-    /// rotated does not hold its name.
+    /// rotated does not hold its name. MUST refuse a second key of one public name, in whatever tenant, with a conflict on
+    /// `api_keys_key_id_key`, and one that points at another tenant's project, environment or key.
     fn insert_key(&mut self, key: &ApiKey, hash: &KeyHash) -> Result<(), StoreError>;
 
     /// Finds a key of the tenant.
@@ -74,12 +76,13 @@ pub trait KeyStore: Trail {
 }
 
 /// People and their sessions. Every method fails with [`StoreError`] and nothing else. "Before anybody is known" means: in a transaction
-/// whose scope names neither user nor tenant.
+/// whose scope names neither user nor tenant. What is a person's own is written in their scope alone: in another, to change it changes nothing
+/// and is no error, and to add to it is one.
 pub trait Store: KeyStore {
     /// Adds a user, in whose scope the transaction is. MUST refuse a second one of the address with a conflict on `users_email_key`.
     fn insert_user(&mut self, user: &User) -> Result<(), StoreError>;
 
-    /// Finds a user of this scope: oneself, or a member of the tenant in scope.
+    /// Finds a user of this scope: oneself, or a member of the tenant in scope who was not removed.
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 
     /// Finds whoever has this address, with their password hash if they have one. MUST work before anybody is known.
@@ -115,7 +118,7 @@ pub trait Store: KeyStore {
     fn session(&mut self, id: SessionId)
     -> Result<Option<(Session, Option<TenantId>)>, StoreError>;
 
-    /// Replaces the turn digest `from` of a live session by `to`. MUST let at most one of several callers with one `from` succeed: says
+    /// Replaces the turn digest `from` of a session that is live at `now` by `to`. MUST let at most one of several callers with one `from` succeed: says
     /// whether it was this one.
     fn turn_session(
         &mut self,
@@ -125,7 +128,7 @@ pub trait Store: KeyStore {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// Ends a session. Says whether it was live.
+    /// Ends a session. Says whether it had not been ended before.
     fn revoke_session(
         &mut self,
         id: SessionId,

@@ -1,6 +1,7 @@
 //! What this domain needs from a store, split by noun, and from a mail service.
 //!
-//! Every method of a store runs inside the caller's transaction, in the scope of one tenant unless it says otherwise.
+//! Every method of a store runs inside the caller's transaction, in the scope of one tenant unless it says otherwise. What belongs to another
+//! tenant is not there: it is not found, and to change it changes nothing and is no error; to add to it is one.
 
 use kernel::{
     Allowance, BoxFuture, EnvironmentId, InvitationId, ProjectId, StoreError, TenantId, UserId,
@@ -73,8 +74,12 @@ pub trait TenantStore: audit::Trail {
 }
 
 /// Members and roles.
+///
+/// A transaction that takes a member or a role from a tenant in use, and leaves it without an active owner, MUST fail with a conflict on
+/// `tenant_has_an_owner` when it commits. It may pass through such a state.
 pub trait MemberStore: audit::Trail {
-    /// Every tenant that `user` is an active member of, oldest first. Looks beyond the scope's tenant.
+    /// Every tenant that `user` is an active member of and that is not deleted, oldest membership first. Looks beyond the scope's tenant, and
+    /// MUST find nothing for anybody but the scope's own person.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -83,7 +88,7 @@ pub trait MemberStore: audit::Trail {
     /// Makes `user` an active member with exactly these roles, whatever they were before.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a conflict on `memberships_user_id_fkey` when there is no such person.
     fn put_membership(
         &mut self,
         tenant_id: TenantId,
@@ -99,7 +104,7 @@ pub trait MemberStore: audit::Trail {
     /// [`StoreError`].
     fn member(&mut self, tenant_id: TenantId, user: UserId) -> Result<Option<Member>, StoreError>;
 
-    /// Members who were not removed, behind `after`, by id, at most `limit + 1`.
+    /// Members who were not removed, suspended ones included, behind `after`, by id, at most `limit + 1`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -125,7 +130,7 @@ pub trait MemberStore: audit::Trail {
     /// Gives a member exactly these roles.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a conflict on `membership_roles_tenant_id_user_id_fkey` when the person never was one.
     fn set_member_roles(
         &mut self,
         tenant_id: TenantId,
@@ -207,7 +212,7 @@ pub trait InvitationStore: audit::Trail {
     /// Writes status, sends, deadline and who accepted.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a conflict on `invitations_pending_key` when it becomes pending again and the address has another pending one.
     fn update_invitation(
         &mut self,
         invitation: &Invitation,
@@ -235,7 +240,8 @@ pub trait ProjectStore: audit::Trail {
     /// [`StoreError`].
     fn project_allowance(&mut self, tenant_id: TenantId) -> Result<(Allowance, i64), StoreError>;
 
-    /// Adds a project. MUST fail with a conflict on `projects_tenant_id_slug_key` when the slug is in use in the tenant.
+    /// Adds a project, which is open whatever it says. MUST fail with a conflict on `projects_tenant_id_slug_key` when the slug is in use in
+    /// the tenant, by an archived project too, and on `projects_default_key` when it is a second default one.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -251,7 +257,7 @@ pub trait ProjectStore: audit::Trail {
         id: ProjectId,
     ) -> Result<Option<Project>, StoreError>;
 
-    /// Whether a project of the tenant has the slug.
+    /// Whether a project of the tenant, archived or not, has the slug.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -278,7 +284,7 @@ pub trait ProjectStore: audit::Trail {
     /// Adds an environment. MUST fail with a conflict on `environments_tenant_id_project_id_name_key` when the name is in use.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a conflict on `environments_tenant_id_project_id_fkey` when the tenant has no such project.
     fn insert_environment(
         &mut self,
         tenant_id: TenantId,

@@ -5,15 +5,18 @@
 //! |---|---|
 //! | [`db`] | [`TestDb`]: one fresh, migrated database per test |
 //! | [`memory`] | [`Memory`]: every store of every domain, without a database |
+//! | [`clock`] | [`StoppedClock`]: moves when it is told to |
 //! | [`contract`] | what every implementation of a port must do |
 //! | `server` | the throw-away cluster that all test processes of a run share |
 #![expect(clippy::panic, reason = "a test that has no database must stop")]
 
+pub mod clock;
 pub mod contract;
 pub mod db;
 pub mod memory;
 mod server;
 
+pub use clock::StoppedClock;
 pub use db::TestDb;
 pub use memory::{Memory, MemoryTx};
 

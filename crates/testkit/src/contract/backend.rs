@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use kernel::UnitOfWork;
+use kernel::{BoxFuture, UnitOfWork};
 use pg::Pg;
 
+use super::{Seed, seed};
 use crate::{Memory, TestDb};
 
 /// Something that implements the ports. A value is one empty store; each function of a suite is given its own.
@@ -12,11 +13,20 @@ pub trait Backend {
     /// Tenants.
     fn tenants(&self) -> Arc<dyn UnitOfWork<dyn tenancy::TenantStore>>;
 
+    /// All of tenancy.
+    fn tenancy(&self) -> Arc<dyn UnitOfWork<dyn tenancy::Store>>;
+
+    /// People, sessions and keys.
+    fn identity(&self) -> Arc<dyn UnitOfWork<dyn identity::Store>>;
+
     /// The audit trail.
     fn audit(&self) -> Arc<dyn UnitOfWork<dyn ::audit::Store>>;
 
     /// Facts in the outbox, as a worker relays them.
     fn outbox(&self) -> Arc<dyn UnitOfWork<dyn app::outbox::Outbox>>;
+
+    /// Adds a row that no port writes, whatever the policies say.
+    fn seed(&self, seed: Seed) -> BoxFuture<'_, ()>;
 }
 
 /// PostgreSQL, in a database of its own, as the roles of the API and of the worker.
@@ -24,7 +34,7 @@ pub struct Postgres {
     app: Pg,
     worker: Pg,
     /// Removed with the value, after the pools have gone: fields are dropped in their order.
-    _db: TestDb,
+    db: TestDb,
 }
 
 impl Postgres {
@@ -34,13 +44,21 @@ impl Postgres {
         Self {
             app: db.pg(),
             worker: db.worker_pg(),
-            _db: db,
+            db,
         }
     }
 }
 
 impl Backend for Postgres {
     fn tenants(&self) -> Arc<dyn UnitOfWork<dyn tenancy::TenantStore>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
+    fn tenancy(&self) -> Arc<dyn UnitOfWork<dyn tenancy::Store>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
+    fn identity(&self) -> Arc<dyn UnitOfWork<dyn identity::Store>> {
         self.app.unit_of_work(|tx| tx)
     }
 
@@ -51,10 +69,22 @@ impl Backend for Postgres {
     fn outbox(&self) -> Arc<dyn UnitOfWork<dyn app::outbox::Outbox>> {
         self.worker.unit_of_work(|tx| tx)
     }
+
+    fn seed(&self, seed: Seed) -> BoxFuture<'_, ()> {
+        Box::pin(seed::execute(self.db.superuser_url(), seed))
+    }
 }
 
 impl Backend for Memory {
     fn tenants(&self) -> Arc<dyn UnitOfWork<dyn tenancy::TenantStore>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn tenancy(&self) -> Arc<dyn UnitOfWork<dyn tenancy::Store>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn identity(&self) -> Arc<dyn UnitOfWork<dyn identity::Store>> {
         self.unit_of_work(|tx| tx)
     }
 
@@ -64,5 +94,10 @@ impl Backend for Memory {
 
     fn outbox(&self) -> Arc<dyn UnitOfWork<dyn app::outbox::Outbox>> {
         self.unit_of_work(|tx| tx)
+    }
+
+    fn seed(&self, seed: Seed) -> BoxFuture<'_, ()> {
+        self.plant(seed);
+        Box::pin(std::future::ready(()))
     }
 }

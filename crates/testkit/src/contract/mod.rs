@@ -14,9 +14,16 @@
 //! | `backend` | [`Backend`]: what a suite is handed |
 //! | `tests` | [`contract_tests!`](crate::contract_tests): every promise by name |
 //! | `fixture` | principals and rows that several suites begin with |
+//! | `people` | users and members that several suites begin with |
+//! | `seed` | [`Seed`]: rows that no port writes |
 //! | `unit_of_work` | `kernel::UnitOfWork`: commit, rollback, panic, scope |
 //! | `audit` | `audit::Trail` and `audit::Store` |
 //! | `tenants` | `tenancy::TenantStore` |
+//! | `members`, `roles` | `tenancy::MemberStore` |
+//! | `invitations` | `tenancy::InvitationStore` |
+//! | `projects` | `tenancy::ProjectStore` |
+//! | `keys`, `key_records` | `identity::KeyStore` |
+//! | `users`, `sessions`, `access` | `identity::Store` |
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -24,14 +31,26 @@
     reason = "a suite reports by panicking, as assertions do"
 )]
 
+pub mod access;
 pub mod audit;
 pub mod backend;
 pub mod fixture;
+pub mod invitations;
+pub mod key_records;
+pub mod keys;
+pub mod members;
+pub mod people;
+pub mod projects;
+pub mod roles;
+pub mod seed;
+pub mod sessions;
 pub mod tenants;
 mod tests;
 pub mod unit_of_work;
+pub mod users;
 
 pub use backend::{Backend, Postgres};
+pub use seed::Seed;
 
 use std::sync::Arc;
 

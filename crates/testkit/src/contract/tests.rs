@@ -22,6 +22,84 @@ macro_rules! contract_tests {
                 a_slug_that_was_given_up_is_held_for_ninety_days
                 only_operators_list_tenants
             }
+            members {
+                a_member_is_read_back_with_their_name_and_roles
+                members_come_by_id_a_page_at_a_time
+                a_removed_member_is_gone_until_they_join_again
+                a_person_sees_their_own_memberships
+                owners_are_counted
+                a_tenant_in_use_keeps_an_owner
+                owners_who_leave_at_once_take_turns
+                a_membership_is_of_a_person_in_a_tenant
+                members_of_another_tenant_are_out_of_reach
+            }
+            roles {
+                the_permission_catalogue_comes_by_code
+                system_roles_are_everywhere
+                a_custom_role_is_its_tenants_own
+                a_membership_allows_what_its_roles_allow
+            }
+            invitations {
+                an_invitation_is_read_back_as_it_was_written
+                invitations_come_newest_first_a_page_at_a_time
+                an_address_has_one_pending_invitation
+                seats_are_members_and_open_invitations
+                seats_are_taken_one_after_another
+                an_invitation_that_is_over_makes_room
+                the_tenant_of_an_invitation_is_found_from_anywhere
+                invitations_of_another_tenant_are_out_of_reach
+            }
+            projects {
+                a_project_is_read_back_as_it_was_written
+                a_slug_is_one_projects_in_its_tenant
+                a_tenant_has_one_default_project
+                projects_come_by_id_a_page_at_a_time
+                open_projects_count_against_the_plan
+                projects_are_made_one_after_another
+                environments_come_by_name
+                projects_of_another_tenant_are_out_of_reach
+            }
+            keys {
+                a_key_is_read_back_as_it_was_written
+                a_name_is_one_usable_keys
+                a_public_name_is_one_keys
+                a_key_points_at_its_own_tenant_alone
+                keys_come_newest_first_a_page_at_a_time
+                keys_of_a_leaver_are_found
+                those_who_lock_a_key_take_turns
+                an_environment_is_found_by_id_or_by_name
+                keys_of_another_tenant_are_out_of_reach
+            }
+            key_records {
+                a_key_is_found_before_its_tenant_is_known
+                a_key_comes_with_its_creator_as_they_stand_now
+                a_key_is_signed_anew
+                the_time_of_use_never_goes_back
+            }
+            users {
+                a_user_is_read_back_as_they_were_written
+                an_address_belongs_to_one_person
+                a_person_sees_themselves_and_their_fellows
+                a_credential_is_found_before_anybody_is_known
+                an_identity_belongs_to_one_person
+                nobody_writes_for_another_person
+                the_last_tenant_is_remembered
+            }
+            sessions {
+                a_session_is_found_before_anybody_is_known
+                a_turn_is_taken_with_the_current_digest
+                of_several_turns_at_once_one_is_taken
+                a_session_ends_once
+                sessions_of_another_person_are_out_of_reach
+            }
+            access {
+                a_person_is_found_by_id_or_by_name
+                a_session_that_is_named_must_be_live
+                roles_add_up_to_what_a_person_may_do
+                a_named_tenant_is_the_only_one
+                without_a_name_the_nearest_tenant_is_taken
+                an_organisation_chooses_among_the_persons_own
+            }
         }
     };
     (@suites $start:expr; $($suite:ident { $($promise:ident)* })*) => {

@@ -11,12 +11,19 @@
 //! |---|---|
 //! | `mod` | [`Memory`], [`MemoryTx`], and the unit of work |
 //! | `audit` | the trail and the outbox's facts |
-//! | `tenancy` | tenants |
+//! | `tenancy` | tenants, members and roles, invitations, projects |
+//! | `identity` | people, sessions, keys, and what is known of those who sign in |
+//! | `allowance` | what a tenant's plan allows |
+//! | `seed` | what no port writes |
 
+mod allowance;
 mod audit;
+mod identity;
+mod seed;
 mod tenancy;
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -37,6 +44,7 @@ pub struct Memory {
 #[derive(Clone, Default)]
 struct Tables {
     audit: audit::Tables,
+    identity: identity::Tables,
     tenancy: tenancy::Tables,
 }
 
@@ -68,6 +76,15 @@ impl Memory {
         })
     }
 
+    /// Changes rows that no port writes, beside any command.
+    fn change(&self, change: impl FnOnce(&mut Tables)) {
+        let mut committed = self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(&mut committed);
+    }
+
     /// Runs `work` on a copy of the rows, and keeps the copy when that is the verdict.
     fn run<S: ?Sized>(
         &self,
@@ -84,10 +101,12 @@ impl Memory {
             scope,
             now: self.clock.now(),
             tables: committed.clone(),
+            changed_members: BTreeSet::new(),
         };
         let verdict = catch_unwind(AssertUnwindSafe(|| work(open(&mut tx))))
             .map_err(|_panic| StoreError::Unexpected("the command panicked".to_owned()))?;
         if verdict == Verdict::Commit {
+            tx.check_owners()?;
             *committed = tx.tables;
         }
         Ok(())
@@ -100,6 +119,8 @@ pub struct MemoryTx {
     /// When the transaction began: what `now()` is in PostgreSQL.
     now: OffsetDateTime,
     tables: Tables,
+    /// Tenants that may have lost their last owner: checked at the commit.
+    changed_members: BTreeSet<TenantId>,
 }
 
 impl MemoryTx {
@@ -123,6 +144,15 @@ impl MemoryTx {
 fn conflict(constraint: &str) -> StoreError {
     StoreError::Conflict {
         constraint: constraint.to_owned(),
+    }
+}
+
+/// A foreign key refuses a row whose other side is not there.
+fn must_exist(found: bool, constraint: &str) -> Result<(), StoreError> {
+    if found {
+        Ok(())
+    } else {
+        Err(conflict(constraint))
     }
 }
 

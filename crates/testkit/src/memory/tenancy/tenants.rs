@@ -26,9 +26,16 @@ impl MemoryTx {
         Ok(())
     }
 
-    /// Operators: the one principal without a person and without a tenant.
-    fn is_operators_key(&self) -> bool {
+    /// Operators: a person who may administer tenants over the whole deployment, or the one principal without a person and without a tenant.
+    fn is_operator(&self) -> bool {
         let scope = &self.scope;
+        let may = |user| {
+            let permissions = self.global_permissions(user);
+            permissions.allows(&tenancy::permissions::ADMIN_TENANTS)
+        };
+        if scope.user_id.is_some_and(may) {
+            return true;
+        }
         let principal = scope.command.as_ref().map(|command| command.principal_id);
         principal.or(scope.principal_id).is_some()
             && scope.user_id.is_none()
@@ -119,7 +126,7 @@ impl TenantStore for MemoryTx {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<Tenant>, StoreError> {
-        if !self.is_operators_key() {
+        if !self.is_operator() {
             return Ok(Vec::new());
         }
         let tenants = self.tables.tenancy.tenants.values();
