@@ -193,8 +193,9 @@ async fn list(
     params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "The invitation", body = InvitationBody),
+        (status = 402, description = "`billing.limit_reached`"),
         (status = 404, description = "`tenancy.invitation_not_found`"),
-        (status = 409, description = "`tenancy.invitation_not_pending`")
+        (status = 409, description = "`tenancy.invitation_not_pending`, `tenancy.already_member`, `tenancy.already_invited`")
     )
 )]
 #[post("/v1/invitations/{id}/resend")]

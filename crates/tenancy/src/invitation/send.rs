@@ -75,15 +75,9 @@ pub fn invite(
         accepted_by: None,
         created_at: now,
     };
-    store.insert_invitation(&invitation).map_err(|error| {
-        if error.conflicts_with("invitations_pending_key") {
-            InviteError::AlreadyInvited {
-                email: invitation.email.clone(),
-            }
-        } else {
-            error.into()
-        }
-    })?;
+    store
+        .insert_invitation(&invitation)
+        .map_err(|error| already_invited(error, &invitation))?;
     store.publish(invitation.send(now))?;
     store.record(
         NewEvent::new(
@@ -99,7 +93,19 @@ pub fn invite(
     Ok(invitation)
 }
 
-/// Sends a pending or expired invitation again, with a new token and a new deadline.
+/// An address has one pending invitation.
+fn already_invited(error: StoreError, invitation: &Invitation) -> InviteError {
+    if error.conflicts_with("invitations_pending_key") {
+        InviteError::AlreadyInvited {
+            email: invitation.email.clone(),
+        }
+    } else {
+        error.into()
+    }
+}
+
+/// Sends a pending or expired invitation again, with a new token and a new deadline. An expired one stays so when the person joined or was
+/// invited anew in the meantime.
 ///
 /// # Errors
 /// See [`InviteError`].
@@ -116,6 +122,10 @@ pub fn resend(
         .ok_or(InviteError::NotFound)?;
     match invitation.status_at(now) {
         InvitationStatus::Pending => {}
+        InvitationStatus::Expired if store.is_member(tenant_id, &invitation.email)? => {
+            let email = invitation.email;
+            return Err(InviteError::AlreadyMember { email });
+        }
         // An expired one gave its seat back, and takes a new one.
         InvitationStatus::Expired => allowance.admit("max_members", used)?,
         other => return Err(InviteError::NotPending(other)),
@@ -123,7 +133,9 @@ pub fn resend(
     invitation.status = InvitationStatus::Pending;
     invitation.sends += 1;
     invitation.expires_at = now + LIFETIME;
-    store.update_invitation(&invitation, now)?;
+    store
+        .update_invitation(&invitation, now)
+        .map_err(|error| already_invited(error, &invitation))?;
     store.publish(invitation.send(now))?;
     let event = NewEvent::new(
         tenant_id,
