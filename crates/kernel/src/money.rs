@@ -116,7 +116,8 @@ impl Money {
 
     /// `part / whole` of the amount, rounded half away from zero; nothing when `whole` is not positive.
     ///
-    /// Proration calls this with seconds: the part used, and the whole of the *anchored* period.
+    /// Proration calls this with seconds: the part used, and the whole of the *anchored* period. A part that exceeds the whole may
+    /// exceed 64 bits too, and stops at their end.
     #[must_use]
     pub fn share(self, part: i64, whole: i64) -> Self {
         if whole <= 0 {
@@ -125,8 +126,10 @@ impl Money {
         let product = i128::from(self.amount) * i128::from(part);
         let whole = i128::from(whole);
         let away = if product < 0 { -(whole / 2) } else { whole / 2 };
-        let amount = i64::try_from((product + away) / whole).unwrap_or(i64::MAX);
-        Self { amount, ..self }
+        Self {
+            amount: saturated((product + away) / whole),
+            ..self
+        }
     }
 }
 
@@ -142,7 +145,7 @@ pub fn split(total: i64, weights: &[u64]) -> Vec<i64> {
             .map(|(at, _)| if at == 0 { total } else { 0 })
             .collect();
     }
-    let sign: i64 = if total < 0 { -1 } else { 1 };
+    let sign = if total < 0 { -1 } else { 1 };
     let magnitude = i128::from(total).abs();
     let mut parts: Vec<(usize, i128, i128)> = weights
         .iter()
@@ -160,8 +163,12 @@ pub fn split(total: i64, weights: &[u64]) -> Vec<i64> {
     parts.sort_by_key(|part| part.0);
     parts
         .into_iter()
-        .map(|(_, part, _)| sign * i64::try_from(part).unwrap_or(i64::MAX))
+        .map(|(_, part, _)| saturated(sign * part))
         .collect()
+}
+
+fn saturated(amount: i128) -> i64 {
+    i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX })
 }
 
 #[cfg(test)]
@@ -223,5 +230,6 @@ mod tests {
         assert_eq!(split(100, &[1, 1, 1]), [34, 33, 33]);
         assert_eq!(split(-100, &[1, 1, 1]), [-34, -33, -33]);
         assert_eq!(split(5, &[0, 0]), [5, 0]);
+        assert_eq!(split(i64::MIN, &[1]), [i64::MIN]);
     }
 }

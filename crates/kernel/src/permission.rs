@@ -80,6 +80,36 @@ impl Permission {
     }
 }
 
+impl Permission {
+    /// What both codes cover, as codes. Two wildcards that cross, such as `project.*` and `*.read`, share what lies where they meet.
+    fn shared(&self, other: &Self) -> Vec<Self> {
+        if self.covers(other) {
+            return vec![other.clone()];
+        }
+        if other.covers(self) {
+            return vec![self.clone()];
+        }
+        let (Some((a, doing)), Some((b, other_doing))) =
+            (self.0.split_once('.'), other.0.split_once('.'))
+        else {
+            return Vec::new();
+        };
+        let (resource, action) = match (a, doing, b, other_doing) {
+            ("*", action, resource, "*") | (resource, "*", "*", action) => (resource, action),
+            _ => return Vec::new(),
+        };
+        // Over all resources `write` means more than its name; over one it does not, so its parts are named.
+        let actions: &[&str] = match action {
+            "write" => &["write", "create", "delete"],
+            _ => &[action],
+        };
+        actions
+            .iter()
+            .map(|action| Self(Cow::Owned(format!("{resource}.{action}"))))
+            .collect()
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -104,18 +134,12 @@ impl PermissionSet {
         other.0.iter().find(|code| !self.allows(code))
     }
 
-    /// What both sets allow: each code of one that the other covers.
+    /// What both sets allow: exactly the codes that each of them covers.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let covered = |of: &Self, by: &Self| -> Vec<Permission> {
-            of.0.iter()
-                .filter(|code| by.allows(code))
-                .cloned()
-                .collect()
-        };
-        covered(self, other)
-            .into_iter()
-            .chain(covered(other, self))
+        self.0
+            .iter()
+            .flat_map(|ours| other.0.iter().flat_map(|theirs| ours.shared(theirs)))
             .collect()
     }
 
@@ -189,6 +213,20 @@ mod tests {
         assert!(both.allows(&Permission::of("project.read")));
         assert!(both.allows(&Permission::of("billing.read")));
         assert!(!both.allows(&Permission::of("project.create")));
+    }
+
+    #[test]
+    fn wildcards_that_cross_share_what_lies_where_they_meet() {
+        let shared = |a: &[&str], b: &[&str]| {
+            let both = set(a).intersection(&set(b));
+            both.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(shared(&["project.*"], &["read"]), ["project.read"]);
+        assert_eq!(
+            shared(&["write"], &["project.*"]),
+            ["project.create", "project.delete", "project.write"]
+        );
+        assert_eq!(shared(&["project.*"], &["billing.*"]), [""; 0]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{civil, tz::TimeZone};
+use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
@@ -27,13 +27,15 @@ impl Zone {
         if name.eq_ignore_ascii_case("utc") {
             return Ok(Self::utc());
         }
-        TimeZone::get(name).map(Self).map_err(|_| {
-            FieldError::new(
+        match TimeZone::get(name) {
+            // `Etc/Unknown` is in the database of CLDR, for zones that nobody could name.
+            Ok(zone) if !zone.is_unknown() => Ok(Self(zone)),
+            _ => Err(FieldError::new(
                 field,
                 "unknown_time_zone",
                 "must be an IANA time zone, such as Europe/Paris",
-            )
-        })
+            )),
+        }
     }
 
     /// The canonical name.
@@ -42,19 +44,24 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
-    /// The calendar day that `instant` falls on here.
+    /// The calendar day that `instant` falls on here. Where the clock goes back over midnight, the new day has begun and goes on.
     #[must_use]
     pub fn day_of(&self, instant: OffsetDateTime) -> Date {
         let day = self.0.to_datetime(to_jiff(instant)).date();
-        Date::from_calendar_date(
+        let day = Date::from_calendar_date(
             i32::from(day.year()),
             Month::try_from(day.month().unsigned_abs()).unwrap_or(Month::January),
             day.day().unsigned_abs(),
         )
-        .unwrap_or(Date::MIN)
+        .unwrap_or(Date::MIN);
+        match day.next_day() {
+            Some(next) if self.start_of_day(next) <= instant => next,
+            _ => day,
+        }
     }
 
-    /// The instant at which `day` starts here. A day whose midnight is skipped by DST starts at the first instant after the gap.
+    /// The instant at which `day` starts here. A day whose midnight is skipped by DST starts at the first instant after the gap. The last
+    /// day that there is, in 9999, starts no later than the zone database ends.
     #[must_use]
     pub fn start_of_day(&self, day: Date) -> OffsetDateTime {
         let civil = civil::Date::new(
@@ -70,7 +77,7 @@ impl Zone {
             .and_then(|zoned| {
                 OffsetDateTime::from_unix_timestamp(zoned.timestamp().as_second()).ok()
             })
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+            .unwrap_or_else(|| end_of_time(day.year() < 0))
     }
 
     /// The calendar month around `instant` here, as a half-open range of instants.
@@ -86,17 +93,30 @@ impl Zone {
         (self.start_of_day(first), self.start_of_day(next))
     }
 
-    /// The same instant, written with the offset that holds here at that time.
+    /// The same instant, written with the offset that holds here at that time; as it is, where that would be in the year 10000.
     #[must_use]
     pub fn localise(&self, instant: OffsetDateTime) -> OffsetDateTime {
         let seconds = self.0.to_offset(to_jiff(instant)).seconds();
-        UtcOffset::from_whole_seconds(seconds).map_or(instant, |offset| instant.to_offset(offset))
+        UtcOffset::from_whole_seconds(seconds)
+            .ok()
+            .and_then(|offset| instant.checked_to_offset(offset))
+            .unwrap_or(instant)
     }
 }
 
-fn to_jiff(instant: OffsetDateTime) -> jiff::Timestamp {
-    jiff::Timestamp::from_nanosecond(instant.unix_timestamp_nanos())
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+/// The instant for the zone database, which ends a day before `time` does: what lies outside is at its end.
+fn to_jiff(instant: OffsetDateTime) -> Timestamp {
+    let end = if instant.year() < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    Timestamp::from_nanosecond(instant.unix_timestamp_nanos()).unwrap_or(end)
+}
+
+fn end_of_time(past: bool) -> OffsetDateTime {
+    let end = if past { Timestamp::MIN } else { Timestamp::MAX };
+    OffsetDateTime::from_unix_timestamp(end.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 impl fmt::Display for Zone {
@@ -162,10 +182,36 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_goes_back_over_midnight_starts_no_day_twice() {
+        // At 0:01 of the 29th it is 23:01 of the 28th again.
+        let st_johns = zone("America/St_Johns");
+        let midnight = st_johns.start_of_day(date!(2006 - 10 - 29));
+        assert_eq!(midnight, datetime!(2006-10-29 2:30 UTC));
+        assert_eq!(
+            st_johns.localise(midnight + time::Duration::HOUR / 2).day(),
+            28
+        );
+        assert_eq!(
+            st_johns.day_of(midnight + time::Duration::HOUR / 2),
+            date!(2006 - 10 - 29)
+        );
+    }
+
+    #[test]
+    fn what_lies_behind_the_zone_database_is_at_its_end() {
+        let last = datetime!(9999-12-31 23:59:59 UTC);
+        for name in ["UTC", "Europe/Paris", "Pacific/Kiritimati"] {
+            assert_eq!(zone(name).day_of(last), date!(9999 - 12 - 31), "{name}");
+            assert!(zone(name).start_of_day(date!(9999 - 12 - 31)) <= last);
+            assert_eq!(zone(name).localise(last), last);
+        }
+    }
+
+    #[test]
     fn only_iana_names_are_zones() {
         assert_eq!(zone("utc").name(), "UTC");
         assert_eq!(zone("europe/paris").name(), "Europe/Paris");
-        for name in ["", "Mars/Olympus", "+02:00", "../etc/passwd"] {
+        for name in ["", "Mars/Olympus", "+02:00", "../etc/passwd", "Etc/Unknown"] {
             assert!(Zone::parse("timezone", name).is_err(), "{name}");
         }
     }
