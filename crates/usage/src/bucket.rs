@@ -259,3 +259,136 @@ mod tests {
         assert!(cut(from, to, Granularity::Day, &Zone::utc()).is_ok());
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use jiff::{Timestamp, tz::TimeZone};
+    use proptest::prelude::*;
+    use time::UtcOffset;
+
+    use super::*;
+
+    const QUARTER: Duration = Duration::minutes(15);
+
+    /// A zone and an instant, any or near a change of its clock. The clock changes at a quarter of an hour: Newfoundland's once did not,
+    /// and rollups by the quarter cannot show it.
+    fn moments() -> impl Strategy<Value = (Zone, OffsetDateTime)> {
+        let names: Vec<String> = jiff::tz::db()
+            .available()
+            .map(|name| name.to_string())
+            .filter(|name| Zone::parse("timezone", name).is_ok())
+            .collect();
+        let moment = (
+            prop::sample::select(names),
+            946_684_800_i64..4_102_444_800,
+            -200_000_i64..100_000,
+            any::<bool>(),
+        );
+        moment.prop_filter_map(
+            "the clock changes within a quarter",
+            |(name, second, off, near)| {
+                let zone = TimeZone::get(&name).unwrap();
+                let change = zone
+                    .following(Timestamp::from_second(second).unwrap())
+                    .next();
+                let change = change
+                    .filter(|_| near)
+                    .map(|change| change.timestamp().as_second());
+                let at = change.map_or(second, |change| change + off);
+                let at = OffsetDateTime::from_unix_timestamp(at).unwrap();
+                (change.unwrap_or(0) % 900 == 0)
+                    .then(|| (Zone::parse("timezone", &name).unwrap(), at))
+            },
+        )
+    }
+
+    /// Where the clock shows something else, by looking at it every quarter of an hour.
+    fn walked<L: PartialEq>(
+        from: OffsetDateTime,
+        to: OffsetDateTime,
+        before: Duration,
+        label: impl Fn(OffsetDateTime, &L) -> L,
+        none: L,
+    ) -> Vec<OffsetDateTime> {
+        let mut at = from - before;
+        at -= Duration::seconds(at.unix_timestamp().rem_euclid(900));
+        let mut last = label(at, &none);
+        let mut starts = Vec::new();
+        while at < to {
+            let shown = label(at, &last);
+            if shown != last {
+                starts.push(at);
+                last = shown;
+            }
+            at += QUARTER;
+        }
+        let behind = starts.partition_point(|start| *start <= from);
+        starts.split_off(behind - 1)
+    }
+
+    fn starts(
+        from: OffsetDateTime,
+        to: OffsetDateTime,
+        by: Granularity,
+        zone: &Zone,
+    ) -> Vec<OffsetDateTime> {
+        match cut(from, to, by, zone).unwrap() {
+            Buckets::At(starts) => starts,
+            Buckets::Quarters => Vec::new(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_hour_starts_where_the_clock_shows_another((zone, from) in moments(), seconds in 1_i64..200_000) {
+            let to = from + Duration::seconds(seconds);
+            let label = |at, _: &_| {
+                let local = zone.localise(at);
+                (local.date(), local.hour(), local.offset())
+            };
+            let none = (Date::MIN, 0, UtcOffset::UTC);
+            let expected = walked(from, to, Duration::hours(3), label, none);
+            prop_assert_eq!(starts(from, to, Granularity::Hour, &zone), expected);
+        }
+
+        #[test]
+        fn a_day_starts_where_the_clock_first_shows_it((zone, from) in moments(), seconds in 1_i64..500_000) {
+            let to = from + Duration::seconds(seconds);
+            // A clock that goes back over midnight shows yesterday once more, and starts no day.
+            let label = |at, last: &Date| zone.localise(at).date().max(*last);
+            let expected = walked(from, to, Duration::days(3), label, Date::MIN);
+            prop_assert_eq!(starts(from, to, Granularity::Day, &zone), expected);
+        }
+
+        #[test]
+        fn every_instant_is_in_one_bucket_up_to_the_last_range(
+            (zone, from) in moments(), last in any::<bool>(), seconds in 1_i64..10_000_000, into in any::<prop::sample::Index>(),
+            by in prop::sample::select(&[Granularity::Hour, Granularity::Day, Granularity::Month, Granularity::Total][..]),
+        ) {
+            let to = if last { time::macros::datetime!(9999-01-01 0:00 UTC) } else { from + Duration::seconds(seconds) };
+            let from = if last { to - Duration::seconds(seconds) } else { from };
+            let starts = starts(from, to, by, &zone);
+            prop_assert!(starts.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert!(starts[0] <= from && starts.get(1).is_none_or(|second| *second > from));
+            prop_assert!(*starts.last().unwrap() < to);
+            let at = from + Duration::seconds(i64::try_from(into.index(usize::try_from(seconds).unwrap())).unwrap());
+            let holding = starts.iter().enumerate().filter(|(n, start)| **start <= at && starts.get(n + 1).is_none_or(|end| at < *end));
+            prop_assert_eq!(holding.count(), 1);
+        }
+    }
+    proptest! {
+        // A month of quarters is a long walk.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn a_month_starts_where_the_clock_first_shows_it((zone, from) in moments(), days in 1_i64..40) {
+            let to = from + Duration::days(days);
+            let label = |at, last: &(i32, u8)| {
+                let date = zone.localise(at).date();
+                (date.year(), date.month().into()).max(*last)
+            };
+            let expected = walked(from, to, Duration::days(40), label, (0, 0));
+            prop_assert_eq!(starts(from, to, Granularity::Month, &zone), expected);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`meter`] | what is measured, and how many become one |
 //! | [`event`] | a measured fact, and what makes two of them one |
+//! | [`batch`] | the events of one text: JSON, lines of it, CloudEvents |
 //! | `reading` | reading one from Plinth's plain form or from a CloudEvent |
 //! | [`metadata`] | what an event carries besides |
 //! | [`ingest`] | taking events in: what becomes of each |
@@ -18,6 +19,7 @@
 //! Invariants: an acknowledged event is committed. An event counts once, however often and however it is sent within 35 days. A read is
 //! exact at once: rollups up to the watermark, raw events behind it, out of one snapshot. No quantity passes through a float.
 
+pub mod batch;
 pub mod bucket;
 pub mod day;
 pub mod event;
@@ -31,6 +33,7 @@ mod reading;
 pub mod rollup;
 pub mod service;
 
+pub use batch::{BatchError, Form};
 pub use bucket::{Buckets, Granularity};
 pub use event::{Item, NewEvent, Rejection};
 pub use ingest::{IngestError, Options, Outcome, Receipt};

@@ -126,7 +126,10 @@ fn string(text: &str) -> Result<String, Rejection> {
 /// PostgreSQL refuses a number with more digits than it can hold, and with it the whole statement.
 fn number(text: &str) -> Result<String, Rejection> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let fits = mantissa.len() <= 64 && exponent.parse::<i32>().is_ok_and(|e| e.abs() <= 308);
+    let fits = mantissa.len() <= 64
+        && exponent
+            .parse::<i32>()
+            .is_ok_and(|exponent| (-308..=308).contains(&exponent));
     if fits {
         Ok(text.to_owned())
     } else {
@@ -175,6 +178,7 @@ mod tests {
             r#"{"\u0000":1}"#,
             r#"{"a":"\ud800"}"#,
             r#"{"a":1e999999}"#,
+            r#"{"a":1e-2147483648}"#,
             &nested,
         ];
         for text in cases.into_iter().chain(["[1]", "7", "\"text\""]) {

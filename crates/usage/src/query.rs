@@ -3,7 +3,7 @@
 use kernel::{
     Denied, FieldError, Page, PageRequest, Principal, ProjectId, Quantity, StoreError, Zone, page,
 };
-use time::{Date, Duration, OffsetDateTime};
+use time::{Date, Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
 
 /// Metrics that one question may name.
 pub const MAX_METRICS: usize = 100;
+
+/// No range goes further: calendars end in 9999, and a bucket needs an end.
+const END: OffsetDateTime = datetime!(9999-01-01 00:00 UTC);
 
 /// By what usage is told apart, besides metric and bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -270,6 +273,13 @@ fn check_range(from: OffsetDateTime, to: OffsetDateTime) -> Result<(), FieldErro
             "must not be before 2000",
         ));
     }
+    if to > END {
+        return Err(FieldError::new(
+            "to",
+            "out_of_range",
+            "must not be after 9998",
+        ));
+    }
     if from >= to {
         return Err(FieldError::new(
             "from",
@@ -308,8 +318,6 @@ fn named_meters(
 
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
-
     use super::*;
 
     #[test]
@@ -327,6 +335,9 @@ mod tests {
                 .code,
             "out_of_range"
         );
+        assert!(check_range(early, END).is_ok());
+        let behind = check_range(early, END + Duration::MICROSECOND).unwrap_err();
+        assert_eq!((&*behind.field, behind.code), ("to", "out_of_range"));
     }
 
     #[test]
