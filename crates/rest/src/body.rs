@@ -10,7 +10,11 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use kernel::FieldError;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, Error as _, IgnoredAny},
+};
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use crate::{Problem, Services};
@@ -223,9 +227,28 @@ pub fn etag(version: i64) -> (header::HeaderName, String) {
     (header::ETAG, format!("\"{version}\""))
 }
 
+/// An instant that a client may leave out, as RFC 3339.
+///
+/// # Errors
+/// The deserializer's, and when it is in the year 10000 of UTC.
+pub(crate) fn instant<'de, D>(deserializer: D) -> Result<Option<OffsetDateTime>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let at = time::serde::rfc3339::option::deserialize(deserializer)?;
+    let in_utc = |at| in_utc(at).ok_or_else(|| D::Error::custom("must be before the year 10000"));
+    at.map(in_utc).transpose()
+}
+
+/// The instant, with UTC's offset. West of Greenwich the last hours of 9999 are of a year that RFC 3339 and stores cannot write.
+pub(crate) fn in_utc(at: OffsetDateTime) -> Option<OffsetDateTime> {
+    at.checked_to_offset(UtcOffset::UTC)
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use time::macros::datetime;
 
     use super::*;
 
@@ -267,5 +290,21 @@ mod tests {
             (422, "size:wrong_type".to_owned())
         );
         assert_eq!(told("[]"), (422, "body:wrong_type".to_owned()));
+    }
+
+    #[test]
+    fn an_instant_is_one_that_a_store_can_hold() {
+        let read = |json: &str| instant(&mut serde_json::Deserializer::from_str(json)).ok();
+        assert_eq!(read("null"), Some(None));
+        assert_eq!(
+            read(r#""2026-11-01T00:00:00+05:45""#),
+            Some(Some(datetime!(2026-10-31 18:15 UTC)))
+        );
+        assert_eq!(
+            read(r#""9999-12-31T23:59:59Z""#),
+            Some(Some(datetime!(9999-12-31 23:59:59 UTC)))
+        );
+        assert_eq!(read(r#""9999-12-31T23:59:59-12:00""#), None);
+        assert_eq!(read(r#""yesterday""#), None);
     }
 }

@@ -44,10 +44,10 @@ struct EventQuery {
     /// Id of the target.
     target: Option<String>,
     /// At or after this instant.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "crate::body::instant")]
     from: Option<OffsetDateTime>,
     /// Before this instant.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "crate::body::instant")]
     to: Option<OffsetDateTime>,
     /// Rows in the page, 1 to 100; 50 when not given.
     limit: Option<u32>,

@@ -72,8 +72,11 @@ pub fn read(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use actix_web::{ResponseError, test::TestRequest};
     use identity::KeyMode;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -122,6 +125,52 @@ mod tests {
             reading(&[("authorization", &bearer), ("authorization", "Bearer x")]).unwrap_err(),
             400
         );
+    }
+
+    /// The kind that is read, or the status: said again by the words of the rules.
+    fn expected(bearers: &[(&str, &str)], keys: &[&str], key: &str) -> Result<&'static str, u16> {
+        if bearers.iter().any(|(scheme, _)| *scheme == "Basic") {
+            return Err(401);
+        }
+        let shown = bearers.iter().map(|(_, shown)| shown).chain(keys);
+        let different: BTreeSet<&str> = shown.copied().collect();
+        match different.into_iter().collect::<Vec<_>>().as_slice() {
+            [] => Ok("none"),
+            [one] if *one == key => Ok("key"),
+            ["plp_operator"] if !bearers.is_empty() => Ok("operator"),
+            ["a.b.c"] if !bearers.is_empty() => Ok("token"),
+            [_] => Err(401),
+            _ => Err(400),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn headers_in_any_number_are_one_credential_or_none(
+            bearers in prop::collection::vec((0_usize..4, 0_usize..5, " {0,2}"), 0..3), keys in prop::collection::vec(0_usize..5, 0..3),
+        ) {
+            let key = KeyText::generate(KeyMode::Test);
+            let shown = [key.reveal(), "plk_test_x", "plp_operator", "a.b.c", ""];
+            let scheme = ["Bearer", "bearer", "BEARER", "Basic"];
+            let values: Vec<String> = bearers
+                .iter()
+                .map(|(s, at, space)| format!("{} {space}{}{space}", scheme[*s], shown[*at]))
+                .collect();
+            let headers: Vec<(&'static str, &str)> = values
+                .iter()
+                .map(|value| ("authorization", value.as_str()))
+                .chain(keys.iter().map(|at| ("x-api-key", shown[*at])))
+                .collect();
+            let kind = reading(&headers).map(|read| match read {
+                None => "none",
+                Some(Credential::Token(_)) => "token",
+                Some(Credential::Key(_)) => "key",
+                Some(Credential::Operator(_)) => "operator",
+            });
+            let bearers: Vec<(&str, &str)> = bearers.iter().map(|(s, at, _)| (scheme[*s], shown[*at])).collect();
+            let keys: Vec<&str> = keys.iter().map(|at| shown[*at]).collect();
+            prop_assert_eq!(kind, expected(&bearers, &keys, key.reveal()));
+        }
     }
 
     #[test]

@@ -133,7 +133,7 @@ struct NewKeyBody {
     /// The only project that the key may touch.
     project_id: Option<Uuid>,
     /// When it ends by itself.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "crate::body::instant")]
     expires_at: Option<OffsetDateTime>,
 }
 

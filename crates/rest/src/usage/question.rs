@@ -7,7 +7,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use kernel::{FieldError, PageRequest, Zone};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::Problem;
+use crate::{Problem, body::in_utc};
 
 /// A question, and the page of its answer that is wanted.
 pub(super) struct Question {
@@ -77,13 +77,16 @@ fn number(value: &str) -> Result<u32, FieldError> {
 
 /// A `+` in a query string is a space unless the client escapes it, and few do.
 fn instant(field: &'static str, value: &str) -> Result<OffsetDateTime, FieldError> {
-    OffsetDateTime::parse(&value.replace(' ', "+"), &Rfc3339).map_err(|_| {
-        FieldError::new(
-            field,
-            "invalid_time",
-            "must be an RFC 3339 time with its offset",
-        )
-    })
+    OffsetDateTime::parse(&value.replace(' ', "+"), &Rfc3339)
+        .ok()
+        .and_then(in_utc)
+        .ok_or_else(|| {
+            FieldError::new(
+                field,
+                "invalid_time",
+                "must be an RFC 3339 time with its offset",
+            )
+        })
 }
 
 #[cfg(test)]
@@ -111,6 +114,7 @@ mod tests {
         for (query, field) in [
             ("from=yesterday", "from"),
             ("to=2026-11-01", "to"),
+            ("to=9999-12-31T23:59:59-12:00", "to"),
             ("granularity=week", "granularity"),
             ("group_by=colour", "group_by"),
             ("timezone=Mars/Olympus", "timezone"),
