@@ -204,6 +204,56 @@ proptest! {
     }
 
     #[test]
+    fn sums_are_those_of_wide_integers(
+        lines in prop::collection::vec(prop_oneof![-1000_i64..1000, any::<i64>()], 0..5), coupon in any::<i64>(), rate in 0_i64..3000,
+    ) {
+        let mut subtotal = 0_i128;
+        let fits = lines.iter().all(|line| {
+            subtotal += i128::from(*line);
+            i64::try_from(subtotal).is_ok()
+        });
+        let percent = BigDecimal::new(rate.into(), 2);
+        match Totals::of(&lines, coupon, &percent, Currency::USD) {
+            Err(_) => prop_assert!(!fits || lines.iter().any(|line| line.unsigned_abs() > 1 << 58)),
+            Ok(sums) => {
+                let discount = i128::from(coupon).clamp(0, subtotal.max(0));
+                prop_assert_eq!((i128::from(sums.subtotal), i128::from(sums.discount_total)), (subtotal, discount));
+                prop_assert_eq!(i128::from(sums.total), subtotal - discount + i128::from(sums.tax_total));
+                // Each line's tax is rounded once: half a cent and a coupon's cent at most.
+                let exact = (subtotal - discount) * i128::from(rate);
+                let off = (i128::from(sums.tax_total) * 10_000 - exact).abs();
+                prop_assert!(off <= 5_000 * i128::try_from(lines.len()).unwrap(), "{:?}", sums);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bill_cut_into_stretches_adds_up_and_is_the_same_every_time(
+        cuts in prop::collection::btree_set(1_i64..2_678_400, 0..6), bases in prop::collection::vec(0_i64..1_000_000, 3),
+        tokens in 0_i64..100_000_000, calls in 0_i64..100_000,
+    ) {
+        let at = |second: i64| JANUARY.start + time::Duration::seconds(second);
+        let ends: Vec<i64> = cuts.iter().copied().chain([2_678_400]).collect();
+        let froms = [0].into_iter().chain(cuts.iter().copied());
+        let stretches: Vec<(Plan, Period)> = froms
+            .zip(&ends)
+            .enumerate()
+            .map(|(n, (from, end))| (plan(["a", "b", "c"][n % 3], bases[n % 3]), JANUARY.clip(at(from), at(*end))))
+            .collect();
+        let usage = [("a", "llm_tokens_input", tokens), ("a", "tool_call", calls), ("b", "tool_call", calls)];
+        let bill = bill(stretches.clone(), &usage);
+        let invoice = invoice::draft(&bill).unwrap();
+        let sum: i64 = invoice.lines.iter().map(|line| line.amount).sum();
+        prop_assert_eq!((invoice.totals.subtotal, invoice.totals.total), (sum, sum));
+        let base: i64 = invoice.lines.iter().filter(|line| line.metric.is_none()).map(|line| line.amount).sum();
+        let exact: i128 = stretches.iter().map(|(plan, part)| i128::from(plan.price.amount) * i128::from(part.length())).sum();
+        let off = (i128::from(base) * i128::from(JANUARY.length()) - exact).abs();
+        prop_assert!(2 * off <= i128::from(JANUARY.length()) * i128::try_from(stretches.len()).unwrap());
+        let bytes = |invoice| serde_json::to_string(invoice).unwrap();
+        prop_assert_eq!(bytes(&invoice), bytes(&invoice::draft(&bill).unwrap()));
+    }
+
+    #[test]
     fn a_draft_adds_up(tokens in 0_i64..1_000_000_000, calls in 0_i64..1_000_000, base in 0_i64..1_000_000) {
         let usage = [("pro", "llm_tokens_input", tokens), ("pro", "tool_call", calls)];
         let invoice = invoice::draft(&bill(vec![(plan("pro", base), JANUARY)], &usage)).unwrap();
