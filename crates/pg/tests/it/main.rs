@@ -17,6 +17,7 @@ mod identity;
 mod isolation_gates;
 mod isolation_matrix;
 mod migrations;
+mod permission_algebra;
 mod privilege_gates;
 mod schema;
 mod unit_of_work;
