@@ -51,6 +51,11 @@ openapi:
 bench *arguments='--bench projects':
     cargo bench {{ arguments }}
 
+# Fuzz one parser for so many seconds (needs cargo-fuzz and a nightly toolchain): see fuzz/README.md
+fuzz target seconds='60':
+    mkdir -p fuzz/corpus/{{ target }}
+    cargo +nightly fuzz run {{ target }} fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} -- -max_total_time={{ seconds }}
+
 # Everything that must hold before a change is taken
 ci:
     .ci/run

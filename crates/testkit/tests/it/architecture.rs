@@ -73,6 +73,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["kernel", "@domains", "app", "idp", "pg", "local-pg"],
         "testkit knows what tests need, and no inbound crate",
     ),
+    (
+        "fuzz-targets",
+        &["kernel", "@domains"],
+        "fuzz targets hold properties of pure code, and build without any technology",
+    ),
     ("api", &["@everything"], WIRING_RULE),
     ("worker", &["@everything"], WIRING_RULE),
     (
@@ -93,7 +98,7 @@ const OUTBOUND_RULE: &str = "adapters implement ports and never depend on each o
 const WIRING_RULE: &str = "a server binary wires everything but the tools for development";
 
 /// What no production crate may depend on, `dev` and `testkit` excepted.
-const TOOLS: &[&str] = &["testkit", "local-pg"];
+const TOOLS: &[&str] = &["testkit", "local-pg", "fuzz-targets"];
 
 fn allowed(names: &[&'static str]) -> BTreeSet<&'static str> {
     let everything = || {
