@@ -59,6 +59,7 @@ pub fn database(config: &Config) -> Result<Pg, Failure> {
         url: config.database.app_url()?.expose_secret().to_owned(),
         max_connections: config.database.max_connections,
         statement_timeout: config.database.statement_timeout(),
+        prepared_statements: config.database.prepared_statements,
     })?)
 }
 
@@ -189,7 +190,7 @@ fn provisioning(config: &Config) -> Result<Provisioning, Failure> {
 fn access_cache(config: &Config) -> Result<AccessCache, Failure> {
     let cache = AccessCache::new();
     let ears = cache.ears();
-    let url = config.database.app_url()?.expose_secret().to_owned();
+    let url = config.database.listen_url()?.expose_secret().to_owned();
     let pass_on = move |heard| {
         ears(match heard {
             Heard::Connected => Bell::Listening(true),

@@ -28,6 +28,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         url: config.database.worker_url()?.expose_secret().to_owned(),
         max_connections: config.database.max_connections,
         statement_timeout: config.database.statement_timeout(),
+        prepared_statements: config.database.prepared_statements,
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let registry = registry(config, &pg, &clock)?;

@@ -20,10 +20,15 @@ pub struct Database {
     /// For migrations.
     #[serde(deserialize_with = "optional_secret")]
     pub owner_url: Option<SecretString>,
+    /// For what the API listens on, when it is not the API's.
+    #[serde(deserialize_with = "optional_secret")]
+    pub listen_url: Option<SecretString>,
     /// Connections at most, of one process.
     pub max_connections: usize,
     /// How long one statement may take.
     pub statement_timeout_ms: u64,
+    /// Whether connections keep what they prepared.
+    pub prepared_statements: bool,
 }
 
 impl Database {
@@ -56,6 +61,14 @@ impl Database {
                     "what the worker connects as: the role plinth_worker",
                 )
             })
+    }
+
+    /// What the API listens on: a session of its own, which no pooler lends to others in between.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`].
+    pub fn listen_url(&self) -> Result<&SecretString, ConfigError> {
+        self.listen_url.as_ref().map_or_else(|| self.app_url(), Ok)
     }
 
     /// What migrations connect to.

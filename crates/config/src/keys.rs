@@ -3,10 +3,11 @@
 use figment::value::{Dict, Value};
 
 /// Keys whose values are secrets: each can be read from a file, and none is shown.
-pub(crate) const SECRETS: [&str; 11] = [
+pub(crate) const SECRETS: [&str; 12] = [
     "database.url",
     "database.worker_url",
     "database.owner_url",
+    "database.listen_url",
     "identity.api_key_pepper",
     "identity.previous_api_key_peppers",
     "identity.local.signing_key",

@@ -129,6 +129,7 @@ async fn connect() -> Result<(pg::Pg, Option<TestDb>), StoreError> {
             url,
             max_connections: 4,
             statement_timeout,
+            prepared_statements: true,
         };
         return Ok((pg::Pg::connect(&settings)?, None));
     }

@@ -3,8 +3,9 @@
 use diesel::result::{DatabaseErrorKind, Error};
 use kernel::StoreError;
 
-/// Text of errors that mean "not now" rather than "never": a time limit, a shutdown, a deadlock, a lost connection.
-const TRANSIENT: [&str; 9] = [
+/// Text of errors that mean "not now" rather than "never": a time limit, a shutdown, a deadlock, a lost connection; the last four are
+/// PgBouncer's.
+const TRANSIENT: [&str; 13] = [
     "statement timeout",
     "lock timeout",
     "deadlock detected",
@@ -14,6 +15,10 @@ const TRANSIENT: [&str; 9] = [
     "connection to server",
     "no connection to the server",
     "could not receive data",
+    "server conn crashed",
+    "query_wait_timeout",
+    "server login has been failing",
+    "pgbouncer cannot connect to server",
 ];
 
 /// Turns diesel's error into the one that domains know.

@@ -3,10 +3,13 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use deadpool_diesel::{
-    Manager, ManagerConfig, RecyclingMethod, Runtime, Timeouts,
-    postgres::{Object, Pool},
+    Error, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
+    postgres::{Hook, HookError, Object, Pool},
 };
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Bool};
+use diesel::{
+    Connection, ConnectionError, PgConnection, QueryableByName, RunQueryDsl, connection::CacheSize,
+    sql_query, sql_types::Bool,
+};
 use kernel::StoreError;
 use tokio::runtime::{Builder, Handle};
 
@@ -25,6 +28,9 @@ pub struct Settings {
     pub max_connections: usize,
     /// How long one statement may take. This, and no timer around the future, bounds a unit of work.
     pub statement_timeout: Duration,
+    /// Whether connections keep what they prepared. Not behind a pooler that lends out server connections by the transaction and does
+    /// not follow prepared statements: there, the next transaction would find another client's statements under its names.
+    pub prepared_statements: bool,
 }
 
 /// The database, as the binaries hold it. Cheap to clone.
@@ -86,6 +92,7 @@ impl Pg {
             .max_size(settings.max_connections.max(1))
             .runtime(Runtime::Tokio1)
             .timeouts(timeouts)
+            .post_create(keep_statements(settings.prepared_statements))
             .build()
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;
         Ok(Self {
@@ -110,7 +117,7 @@ impl Pg {
     /// [`StoreError::Unexpected`] when the role is a superuser, has `BYPASSRLS`, or belongs to the owner of the tables;
     /// [`StoreError::Unavailable`] when the database cannot be asked.
     pub async fn refuse_unsafe_role(&self) -> Result<(), StoreError> {
-        let unsafe_role = self.with_connection(|conn| {
+        let unsafe_role = self.ask(|conn| {
             sql_query(
                 "select r.rolsuper or r.rolbypassrls or exists (
                      select from pg_catalog.pg_class c
@@ -119,7 +126,6 @@ impl Pg {
                  from pg_catalog.pg_roles r where r.rolname = current_user",
             )
             .get_result::<Answer>(conn)
-            .map_err(store_error)
         });
         if unsafe_role.await?.answer {
             return Err(StoreError::Unexpected(
@@ -151,13 +157,8 @@ impl Pg {
     /// # Errors
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.with_connection(|conn| {
-            sql_query("select true as answer")
-                .execute(conn)
-                .map(drop)
-                .map_err(store_error)
-        })
-        .await
+        self.ask(|conn| sql_query("select true as answer").execute(conn).map(drop))
+            .await
     }
 
     /// Connections in use and connections open, for metrics.
@@ -171,20 +172,29 @@ impl Pg {
         self.statement_timeout
     }
 
+    /// A connection, free or new.
+    ///
+    /// diesel settles each new session by two statements, and each is prepared in one message and run in the next. A pooler may answer the
+    /// two from two servers, of which the second knows nothing of it: then the session is begun anew.
     pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
-        self.pool
-            .get()
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))
+        let mut attempt = 1;
+        loop {
+            match self.pool.get().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) if attempt < SESSIONS && is_unsettled(&error) => attempt += 1,
+                Err(error) => return Err(StoreError::Unavailable(error.to_string())),
+            }
+        }
     }
 
-    async fn with_connection<T: Send + 'static>(
+    /// Asks something outside of any scope. In a transaction all the same, so that a pooler keeps to one server until it is answered.
+    async fn ask<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
+        question: impl FnOnce(&mut PgConnection) -> Result<T, diesel::result::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let connection = self.connection().await?;
         let answer = connection
-            .interact(ask)
+            .interact(|conn| conn.transaction(question).map_err(store_error))
             .await
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;
         if answer.is_err() {
@@ -192,6 +202,31 @@ impl Pg {
         }
         answer
     }
+}
+
+/// How often a session is begun anew before the database counts as away.
+const SESSIONS: usize = 8;
+
+fn is_unsettled(error: &PoolError) -> bool {
+    matches!(
+        error,
+        PoolError::Backend(Error::Connection(
+            ConnectionError::CouldntSetupConfiguration(_)
+        ))
+    )
+}
+
+/// Tells each new connection whether to keep what it prepares.
+fn keep_statements(keep: bool) -> Hook {
+    Hook::sync_fn(move |connection, _| {
+        if !keep {
+            let mut connection = connection
+                .lock()
+                .map_err(|error| HookError::message(error.to_string()))?;
+            connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+        }
+        Ok(())
+    })
 }
 
 /// One connection outside the pool, for listeners and migrations.

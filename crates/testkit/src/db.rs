@@ -54,6 +54,12 @@ impl TestDb {
         Self { name, server }
     }
 
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// For the role of the API: bound by row-level security, no schema changes.
     #[must_use]
     pub fn app_url(&self) -> String {
@@ -127,6 +133,7 @@ fn pool(url: String) -> Pg {
         url,
         max_connections: 2,
         statement_timeout: Duration::from_secs(10),
+        prepared_statements: true,
     };
     must("making a pool", Pg::connect(&settings))
 }

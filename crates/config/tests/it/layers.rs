@@ -81,6 +81,24 @@ fn the_worker_falls_back_to_the_url_of_the_api() {
 }
 
 #[test]
+fn the_listener_falls_back_to_the_url_of_the_api() {
+    use secrecy::ExposeSecret;
+    let listens_at = |variables: &[(&str, &str)]| {
+        let config = load(variables).unwrap();
+        config
+            .database
+            .listen_url()
+            .unwrap()
+            .expose_secret()
+            .to_owned()
+    };
+    let pooler = ("DATABASE_URL", "postgres://pooler");
+    assert_eq!(listens_at(&[pooler]), "postgres://pooler");
+    let direct = ("PLINTH__DATABASE__LISTEN_URL", "postgres://direct");
+    assert_eq!(listens_at(&[pooler, direct]), "postgres://direct");
+}
+
+#[test]
 fn issuers_come_from_the_file_from_json_and_from_well_known_names() {
     let file = r#"
         [[identity.issuers]]

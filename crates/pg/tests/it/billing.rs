@@ -56,6 +56,7 @@ impl World {
             url: db.app_url(),
             max_connections,
             statement_timeout,
+            prepared_statements: true,
         };
         let uow = Pg::connect(&settings)
             .unwrap()
@@ -644,6 +645,7 @@ async fn the_gate_and_the_entitlements_count_the_same() {
             url: world.db.app_url(),
             max_connections: 1,
             statement_timeout: std::time::Duration::from_secs(10),
+            prepared_statements: true,
         })
         .unwrap()
         .unit_of_work::<dyn tenancy::Store>(|tx| tx);

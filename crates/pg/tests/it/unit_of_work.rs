@@ -245,6 +245,7 @@ async fn the_owner_is_refused_as_a_role_to_serve_with() {
         url: db.owner_url(),
         max_connections: 1,
         statement_timeout: Duration::from_secs(1),
+        prepared_statements: true,
     };
     assert!(
         pg::Pg::connect(&settings)

@@ -156,6 +156,7 @@ fn pool(url: String) -> Pg {
         url,
         max_connections: 16,
         statement_timeout,
+        prepared_statements: true,
     })
     .unwrap()
 }
