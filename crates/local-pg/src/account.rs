@@ -14,7 +14,7 @@ use nix::unistd::{User, geteuid};
 
 /// The user account of a PostgreSQL server.
 #[derive(Debug, Clone)]
-pub(crate) enum Account {
+pub enum Account {
     /// The one this process has.
     Own,
     /// Another one, because this process is root.
@@ -23,7 +23,10 @@ pub(crate) enum Account {
 
 impl Account {
     /// The account for servers that this process starts: its own, or for root `postgres`, or for want of that `nobody`.
-    pub(crate) fn for_servers() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// [`io::Error`] when the accounts cannot be read, or root finds neither.
+    pub fn for_servers() -> io::Result<Self> {
         if !geteuid().is_root() {
             return Ok(Self::Own);
         }
@@ -38,7 +41,8 @@ impl Account {
     }
 
     /// A command run as this account, with nothing of our environment: `PGPORT` and its kin would change what it does.
-    pub(crate) fn command(&self, program: &Path) -> Command {
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -53,7 +57,10 @@ impl Account {
     }
 
     /// Makes the account the owner of a file or folder, and keeps everybody else out of it.
-    pub(crate) fn own(&self, path: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// [`io::Error`] when rights or owner cannot be changed.
+    pub fn own(&self, path: &Path) -> io::Result<()> {
         let mode = if path.is_dir() { 0o700 } else { 0o600 };
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         match self {
@@ -75,7 +82,10 @@ impl Account {
     }
 
     /// Makes the wanted folder, or one that stands for it when the account cannot get there: below `/root`, for instance.
-    pub(crate) fn folder(&self, wanted: &Path) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// [`io::Error`] when neither can be made.
+    pub fn folder(&self, wanted: &Path) -> io::Result<PathBuf> {
         fs::create_dir_all(wanted)?;
         let wanted = wanted.canonicalize()?;
         // Others may pass through it, not look around in it.

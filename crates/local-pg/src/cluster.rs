@@ -8,6 +8,8 @@ use std::{
     time::Instant,
 };
 
+use nix::sys::signal::Signal;
+
 use crate::{
     Binaries, Say,
     account::Account,
@@ -161,6 +163,29 @@ impl Cluster {
     /// Stops the server: fast at first, by force after that. Takes 4 s at most.
     pub fn stop(mut self) {
         self.stop_server();
+    }
+
+    /// Stops the server as a power cut would, but for the disk: every process of it at once, by force. The next start recovers.
+    pub fn crash(mut self) {
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
+        // Held, it can neither notice that its processes end nor start others.
+        process::send(server.id(), Signal::SIGSTOP);
+        for child in process::children(server.id()) {
+            process::send(child, Signal::SIGKILL);
+        }
+        process::send(server.id(), Signal::SIGKILL);
+        let _its_status = server.wait();
+    }
+
+    /// Stops the server without letting anybody finish, as `pg_ctl stop -m immediate` does. The next start recovers.
+    pub fn stop_at_once(mut self) {
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
+        process::send(server.id(), Signal::SIGQUIT);
+        let _its_status = server.wait();
     }
 
     /// Lets the server run on without this value. Gives its process id.

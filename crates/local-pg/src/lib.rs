@@ -7,14 +7,14 @@
 //! |---|---|
 //! | [`binaries`] | where `initdb` and `postgres` are, and that they are new enough |
 //! | [`install`] | the distribution's package, installed when allowed, named when not |
-//! | `account` | whom PostgreSQL runs as: it refuses to run as root |
+//! | [`account`] | whom PostgreSQL runs as: it refuses to run as root |
 //! | [`cluster`] | a cluster that lives as long as its value |
 //! | `site` | the folder of a cluster: made, checked, and served |
 //! | `postmaster` | PostgreSQL's own pid file |
 //! | [`shared`] | one throw-away cluster for many processes, which stops by itself when idle |
 //! | [`process`] | processes that an earlier run left behind |
 
-mod account;
+pub mod account;
 pub mod binaries;
 pub mod cluster;
 mod environment;
@@ -24,6 +24,7 @@ pub mod process;
 pub mod shared;
 mod site;
 
+pub use account::Account;
 pub use binaries::{Binaries, FindError};
 pub use cluster::{Cluster, ClusterError, Durability, Options};
 pub use shared::SharedCluster;

@@ -44,6 +44,33 @@ pub fn runs(pid: u32) -> bool {
     state.is_some_and(|state| !state.trim().is_empty() && !state.trim().starts_with(['Z', 'X']))
 }
 
+/// The processes that a process started and that still run.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let pairs: Vec<(u32, u32)> = if has_proc() {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter_map(|pid: u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // State and parent follow the name.
+            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?;
+            Some((pid, parent.parse().ok()?))
+        })
+        .collect()
+    } else {
+        let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output();
+        let text = listed.map(|ps| ps.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&text)
+            .lines()
+            .filter_map(|line| {
+                let (pid, parent) = line.trim().split_once(char::is_whitespace)?;
+                Some((pid.parse().ok()?, parent.trim().parse().ok()?))
+            })
+            .collect()
+    };
+    let of_parent = pairs.iter().filter(|(_, of)| *of == parent);
+    of_parent.map(|(pid, _)| *pid).collect()
+}
+
 fn has_proc() -> bool {
     Path::new("/proc/self/stat").exists()
 }
@@ -102,6 +129,15 @@ pub(crate) fn gone_within(pid: u32, patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_knows_its_children() {
+        let mut child = Command::new("sleep").arg("62.5").spawn().unwrap();
+        assert!(children(std::process::id()).contains(&child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!children(std::process::id()).contains(&child.id()));
+    }
 
     #[test]
     fn a_process_is_known_by_its_command_line_until_it_ends() {
