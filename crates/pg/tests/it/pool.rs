@@ -1,0 +1,134 @@
+//! The pool under stress: whatever happens to a unit of work, the next one on its connection is nobody's but its own.
+
+use std::time::Duration;
+
+use diesel::{
+    Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{BigInt, Bool},
+};
+use pg::{Pg, Settings};
+use testkit::{PgBouncer, TestDb};
+
+use crate::pool_load::{self, CONNECTIONS, STATEMENT_TIMEOUT};
+
+/// The whole load, every time: what goes wrong once in ten thousand times should be met here.
+const UNITS: u64 = 100_000;
+
+/// Names the seed when the test fails: `PLINTH_SEED=<seed>` plays it again.
+struct Seed(u64);
+
+impl Seed {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test is steered by its environment, not by plinth-config"
+    )]
+    fn draw() -> Self {
+        let given = std::env::var("PLINTH_SEED").ok();
+        Self(given.map_or_else(
+            || u64::from_le_bytes(kernel::id::random_bytes()),
+            |text| text.parse().unwrap(),
+        ))
+    }
+}
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("PLINTH_SEED={} plays this again", self.0);
+        }
+    }
+}
+
+fn pool(url: String, prepared_statements: bool) -> Pg {
+    Pg::connect(&Settings {
+        url,
+        max_connections: CONNECTIONS,
+        statement_timeout: STATEMENT_TIMEOUT,
+        prepared_statements,
+    })
+    .unwrap()
+}
+
+#[derive(QueryableByName)]
+struct Sessions {
+    #[diesel(sql_type = BigInt)]
+    open: i64,
+    #[diesel(sql_type = BigInt)]
+    in_transaction: i64,
+}
+
+#[derive(QueryableByName)]
+struct Settled {
+    #[diesel(sql_type = Bool)]
+    knows_nobody: bool,
+}
+
+/// The server's side of it: no session is left over, none is in a transaction, and a new one has no settings.
+fn nothing_is_left_over(db: &TestDb) {
+    let mut observer = PgConnection::establish(&db.superuser_url()).unwrap();
+    let sessions: Sessions = sql_query(
+        "select count(*) as open, count(*) filter (where state <> 'idle') as in_transaction
+         from pg_stat_activity where datname = current_database() and usename = 'plinth_app'",
+    )
+    .get_result(&mut observer)
+    .unwrap();
+    let (open, in_transaction) = (sessions.open, sessions.in_transaction);
+    assert!(open <= CONNECTIONS as i64, "{open} sessions are open");
+    assert_eq!(in_transaction, 0);
+    let mut fresh = PgConnection::establish(&db.app_url()).unwrap();
+    let settled: Settled = sql_query(
+        "select num_nonnulls(current_setting('app.tenant_id', true), current_setting('app.user_id', true),
+             current_setting('app.principal_id', true)) = 0 and not exists (select from tenants) as knows_nobody",
+    )
+    .get_result(&mut fresh)
+    .unwrap();
+    assert!(settled.knows_nobody);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_units_of_work_on_two_connections_never_see_each_other() {
+    let seed = Seed::draw();
+    let db = TestDb::create().await;
+    let pg = pool(db.app_url(), true);
+    pool_load::run(&db, &pg, UNITS, seed.0).await;
+    nothing_is_left_over(&db);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_lends_out_connections_by_the_transaction_changes_nothing() {
+    let seed = Seed::draw();
+    let db = TestDb::create().await;
+    let Some(pooler) = PgBouncer::in_front_of(&db, CONNECTIONS).await else {
+        return;
+    };
+    let pg = pool(pooler.url(&db.app_url()), false);
+    pool_load::run(&db, &pg, UNITS / 4, seed.0).await;
+    nothing_is_left_over(&db);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_outside_of_any_scope_are_answered_through_a_pooler() {
+    let db = TestDb::create().await;
+    let Some(pooler) = PgBouncer::in_front_of(&db, CONNECTIONS).await else {
+        return;
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let url = pooler.url(&db.app_url());
+        tasks.spawn(async move {
+            // A pool each time: new sessions are settled between other clients' statements.
+            for _ in 0..10 {
+                let pg = pool(url.clone(), false);
+                pg.refuse_unsafe_role().await?;
+                for _ in 0..20 {
+                    pg.ping().await?;
+                }
+            }
+            Ok::<_, kernel::StoreError>(())
+        });
+    }
+    let all = tokio::time::timeout(Duration::from_secs(60), tasks.join_all()).await;
+    for answered in all.unwrap() {
+        answered.unwrap();
+    }
+}
