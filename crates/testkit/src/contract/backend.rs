@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use kernel::{BoxFuture, UnitOfWork};
+use kernel::{BoxFuture, TenantId, UnitOfWork};
 use pg::Pg;
+use time::Date;
 
-use super::{Seed, seed};
+use super::{
+    Seed, seed,
+    usage_rows::{self, DayRecord},
+};
 use crate::{Memory, TestDb};
 
 /// Something that implements the ports. A value is one empty store; each function of a suite is given its own.
@@ -27,6 +31,15 @@ pub trait Backend {
 
     /// Adds a row that no port writes, whatever the policies say.
     fn seed(&self, seed: Seed) -> BoxFuture<'_, ()>;
+
+    /// Usage, for requests of a tenant.
+    fn usage(&self) -> Arc<dyn UnitOfWork<dyn usage::Store>>;
+
+    /// The books of usage, as a worker keeps them.
+    fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>>;
+
+    /// What was written down of a day of usage, which no port reads.
+    fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>>;
 }
 
 /// PostgreSQL, in a database of its own, as the roles of the API and of the worker.
@@ -73,6 +86,18 @@ impl Backend for Postgres {
     fn seed(&self, seed: Seed) -> BoxFuture<'_, ()> {
         Box::pin(seed::execute(self.db.superuser_url(), seed))
     }
+
+    fn usage(&self) -> Arc<dyn UnitOfWork<dyn usage::Store>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
+    fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>> {
+        self.worker.unit_of_work(|tx| tx)
+    }
+
+    fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>> {
+        Box::pin(usage_rows::day_record(&self.db, tenant_id, day))
+    }
 }
 
 impl Backend for Memory {
@@ -99,5 +124,17 @@ impl Backend for Memory {
     fn seed(&self, seed: Seed) -> BoxFuture<'_, ()> {
         self.plant(seed);
         Box::pin(std::future::ready(()))
+    }
+
+    fn usage(&self) -> Arc<dyn UnitOfWork<dyn usage::Store>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>> {
+        Box::pin(std::future::ready(Memory::day_record(self, tenant_id, day)))
     }
 }

@@ -24,6 +24,12 @@
 //! | `projects` | `tenancy::ProjectStore` |
 //! | `keys`, `key_records` | `identity::KeyStore` |
 //! | `users`, `sessions`, `access` | `identity::Store` |
+//! | `meters` | `usage::Store`: meters of tenants, and those from the start |
+//! | `usage_events` | `usage::Store`: each event is let in once |
+//! | `usage_reads` | `usage::Store`: answers are exact, at any moment |
+//! | `rollups` | `usage::Ledger`: the watermark |
+//! | `usage_days` | `usage::Ledger`: the daily close |
+//! | `usage_fixture`, `usage_oracle`, `usage_rows` | events; what usage must be; rows that no port makes or reads |
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -39,18 +45,27 @@ pub mod invitations;
 pub mod key_records;
 pub mod keys;
 pub mod members;
+pub mod meters;
 pub mod people;
 pub mod projects;
 pub mod roles;
+pub mod rollups;
 pub mod seed;
 pub mod sessions;
 pub mod tenants;
 mod tests;
 pub mod unit_of_work;
+pub mod usage_days;
+pub mod usage_events;
+pub mod usage_fixture;
+mod usage_oracle;
+pub mod usage_reads;
+mod usage_rows;
 pub mod users;
 
 pub use backend::{Backend, Postgres};
 pub use seed::Seed;
+pub use usage_rows::{DailyTotal, DayRecord};
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ pub(super) fn environment(project_id: ProjectId, name: &str) -> Environment {
     }
 }
 
-async fn insert(backend: &impl Backend, project: &Project) -> Result<(), StoreError> {
+pub(super) async fn insert(backend: &impl Backend, project: &Project) -> Result<(), StoreError> {
     let row = project.clone();
     run(
         backend.tenancy(),

@@ -100,6 +100,46 @@ macro_rules! contract_tests {
                 without_a_name_the_nearest_tenant_is_taken
                 an_organisation_chooses_among_the_persons_own
             }
+            meters {
+                sixteen_meters_are_there_from_the_start
+                a_meter_is_read_back_as_it_was_written
+                a_key_names_one_meter_of_a_tenant
+                a_tenants_own_meter_hides_the_one_from_the_start
+                meters_come_by_key_a_page_at_a_time
+            }
+            usage_events {
+                an_event_is_written_once_and_its_copies_are_told
+                a_key_is_kept_for_thirty_five_days
+                an_event_of_a_failed_command_was_never_there
+                copies_that_are_written_at_once_meet
+                a_batch_opens_with_the_clock_and_what_is_there
+                events_of_another_tenant_are_neither_written_nor_seen
+            }
+            usage_reads {
+                answers_equal_those_of_an_oracle_at_any_moment
+                a_rollup_changes_no_answer
+                a_read_is_exact_while_events_move
+                a_page_goes_on_behind_any_place
+                different_values_are_counted_wherever_they_stand
+                the_zone_is_the_tenants
+            }
+            rollups {
+                a_step_says_which_buckets_it_touched
+                a_step_never_parts_a_transaction
+                a_failed_step_has_moved_nothing
+                what_is_committed_is_rolled_up_once
+                the_latest_is_the_latest_to_happen
+                room_is_made_ahead_once
+            }
+            usage_days {
+                days_are_due_once_they_have_ended
+                a_held_day_knows_what_waits_for_it
+                each_close_replaces_the_one_before
+                a_day_is_reconciled_exactly
+                a_late_event_opens_its_day_again
+                a_day_follows_its_tenant_to_another_zone
+                workers_close_each_day_once
+            }
         }
     };
     (@suites $start:expr; $($suite:ident { $($promise:ident)* })*) => {

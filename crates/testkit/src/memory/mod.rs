@@ -15,12 +15,14 @@
 //! | `identity` | people, sessions, keys, and what is known of those who sign in |
 //! | `allowance` | what a tenant's plan allows |
 //! | `seed` | what no port writes |
+//! | `usage` | meters, events, the watermark and the daily close |
 
 mod allowance;
 mod audit;
 mod identity;
 mod seed;
 mod tenancy;
+mod usage;
 
 use std::{
     collections::BTreeSet,
@@ -46,6 +48,7 @@ struct Tables {
     audit: audit::Tables,
     identity: identity::Tables,
     tenancy: tenancy::Tables,
+    usage: usage::Tables,
 }
 
 impl Default for Memory {
@@ -103,6 +106,7 @@ impl Memory {
             tables: committed.clone(),
             changed_members: BTreeSet::new(),
         };
+        tx.tables.usage.begin();
         let verdict = catch_unwind(AssertUnwindSafe(|| work(open(&mut tx))))
             .map_err(|_panic| StoreError::Unexpected("the command panicked".to_owned()))?;
         if verdict == Verdict::Commit {

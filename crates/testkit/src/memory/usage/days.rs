@@ -1,0 +1,155 @@
+//! The daily close: which days are due, adding one up, and writing it down.
+
+use std::collections::BTreeMap;
+
+use bigdecimal::BigDecimal;
+use kernel::{MeterId, StoreError, TenantId};
+use time::{Date, OffsetDateTime};
+use usage::day::{HeldDay, MeterDay, UsageDay};
+
+use super::{StoredEvent, read};
+use crate::{
+    Memory,
+    contract::DayRecord,
+    memory::{MemoryTx, conflict},
+};
+
+/// A day with usage, and whether its books are closed.
+#[derive(Clone)]
+pub(super) struct Day {
+    bounds: UsageDay,
+    is_closed: bool,
+    closes: u32,
+    drift: Option<BigDecimal>,
+}
+
+impl Day {
+    fn is_due(&self, now: OffsetDateTime) -> bool {
+        !self.is_closed && self.bounds.ends_at <= now
+    }
+}
+
+fn is_within(day: &UsageDay, event: &StoredEvent) -> bool {
+    event.tenant_id == day.tenant_id
+        && event.metered.occurred_at >= day.starts_at
+        && event.metered.occurred_at < day.ends_at
+}
+
+impl MemoryTx {
+    pub(super) fn open_day(&mut self, day: &UsageDay) -> Result<(), StoreError> {
+        if !self.tables.tenancy.tenants.contains_key(&day.tenant_id) {
+            return Err(conflict("usage_days_tenant_id_fkey"));
+        }
+        let row = self.tables.usage.days.entry((day.tenant_id, day.day));
+        row.and_modify(|known| {
+            if known.is_closed || known.bounds.timezone != day.timezone {
+                known.is_closed = false;
+                known.bounds = day.clone();
+            }
+        })
+        .or_insert_with(|| Day {
+            bounds: day.clone(),
+            is_closed: false,
+            closes: 0,
+            drift: None,
+        });
+        Ok(())
+    }
+
+    pub(super) fn days_due(&self, now: OffsetDateTime, at_most: u32) -> Vec<(TenantId, Date)> {
+        let days = self.tables.usage.days.iter();
+        let mut due: Vec<_> = days.filter(|(_, day)| day.is_due(now)).collect();
+        due.sort_by_key(|(_, day)| day.bounds.ends_at);
+        due.into_iter()
+            .map(|(key, _)| *key)
+            .take(at_most as usize)
+            .collect()
+    }
+
+    pub(super) fn day_to_close(
+        &self,
+        tenant_id: TenantId,
+        day: Date,
+        now: OffsetDateTime,
+    ) -> Option<HeldDay> {
+        let usage = &self.tables.usage;
+        let day = usage.days.get(&(tenant_id, day))?;
+        day.is_due(now).then(|| HeldDay {
+            day: day.bounds.clone(),
+            closes: day.closes,
+            has_unrolled: usage.unrolled().any(|event| is_within(&day.bounds, event)),
+        })
+    }
+
+    /// The day's totals of what is rolled up, by meter.
+    pub(super) fn add_up(&self, day: &UsageDay) -> Vec<MeterDay> {
+        let mut by_meter: BTreeMap<MeterId, Vec<&StoredEvent>> = BTreeMap::new();
+        let events = self.tables.usage.rolled();
+        for event in events.filter(|event| is_within(day, event)) {
+            let of_meter = by_meter.entry(event.metered.meter_id);
+            of_meter.or_default().push(event);
+        }
+        let total = |(meter_id, events): (MeterId, Vec<&StoredEvent>)| {
+            let meter = self.meter_by_id(day.tenant_id, meter_id)?;
+            let quantities = || events.iter().map(|event| event.quantity());
+            let (sum, count) = (quantities().sum::<BigDecimal>(), events.len());
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            Some(MeterDay {
+                meter_id,
+                quantity: read::quantity(&meter, &events).into(),
+                metric: meter.key,
+                sum: sum.clone(),
+                count,
+                min: quantities().min().cloned().unwrap_or_default(),
+                max: quantities().max().cloned().unwrap_or_default(),
+                raw_sum: sum,
+                raw_count: count,
+            })
+        };
+        by_meter.into_iter().filter_map(total).collect()
+    }
+
+    pub(super) fn write_down(
+        &mut self,
+        day: &UsageDay,
+        number: u32,
+        drift: &BigDecimal,
+        meters: &[MeterDay],
+    ) -> Result<(), StoreError> {
+        let (tenant_id, date) = (day.tenant_id, day.day);
+        let usage = &mut self.tables.usage;
+        if let Some(row) = usage.days.get_mut(&(tenant_id, date)) {
+            row.is_closed = true;
+            row.closes = number;
+            row.drift = Some(drift.clone());
+        } else if !meters.is_empty() {
+            return Err(conflict("usage_daily_tenant_id_day_fkey"));
+        }
+        let of_day = |key: &(TenantId, Date, MeterId)| (key.0, key.1) == (tenant_id, date);
+        usage.daily.retain(|key, _| !of_day(key));
+        let totals = meters.iter().cloned();
+        usage
+            .daily
+            .extend(totals.map(|total| ((tenant_id, date, total.meter_id), total)));
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// What was written down of a day.
+    pub(crate) fn day_record(&self, tenant_id: TenantId, date: Date) -> Option<DayRecord> {
+        let tables = self
+            .committed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let day = tables.usage.days.get(&(tenant_id, date))?;
+        let daily = tables.usage.daily.iter();
+        let daily = daily.filter(|(key, _)| (key.0, key.1) == (tenant_id, date));
+        Some(DayRecord {
+            is_closed: day.is_closed,
+            closes: day.closes,
+            drift: day.drift.clone(),
+            totals: daily.map(|(_, total)| total.into()).collect(),
+        })
+    }
+}

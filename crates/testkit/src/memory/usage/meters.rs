@@ -1,0 +1,90 @@
+//! Meters: a tenant's own beside those from the start, as one list.
+
+use std::collections::BTreeMap;
+
+use kernel::{MeterId, Name, StoreError, TenantId};
+use time::macros::datetime;
+use usage::{Aggregation, Meter};
+use uuid::Uuid;
+
+use crate::memory::{MemoryTx, conflict};
+
+/// Key, name and unit of the meters that every tenant has. The first one's id ends in 1, the next one's in 2.
+const STANDARD: [(&str, &str, &str); 16] = [
+    ("llm_tokens_input", "LLM tokens, input", "token"),
+    ("llm_tokens_output", "LLM tokens, output", "token"),
+    ("tool_call", "Tool calls", "call"),
+    ("agent_run", "Agent runs", "run"),
+    ("workflow_run", "Workflow runs", "run"),
+    ("document_upload", "Document uploads", "document"),
+    ("chat", "Chats", "chat"),
+    ("artifact_generation", "Artifacts generated", "artifact"),
+    ("search", "Searches", "search"),
+    ("agent_minute", "Agent minutes", "minute"),
+    ("task_completed", "Tasks completed", "task"),
+    ("workflow_started", "Workflows started", "workflow"),
+    ("api_calls", "API calls", "call"),
+    ("tokens", "Tokens", "token"),
+    ("jobs", "Jobs", "job"),
+    ("dashboards_rendered", "Dashboards rendered", "dashboard"),
+];
+
+/// The id of the standard meter of this number: the number stands in its last digits, in decimal.
+fn standard_id(number: usize) -> MeterId {
+    let id = Uuid::parse_str(&format!("00000000-0000-7000-8000-{number:012}"));
+    crate::must("reading the id of a standard meter", id).into()
+}
+
+fn standard() -> impl Iterator<Item = Meter> {
+    let numbered = STANDARD.into_iter().zip(1..);
+    numbered.map(|((key, name, unit), number)| Meter {
+        id: standard_id(number),
+        key: key.to_owned(),
+        name: Name::stored(name.to_owned()),
+        aggregation: Aggregation::Sum,
+        unit: unit.to_owned(),
+        dimensions: ["project", "user", "model"].map(str::to_owned).to_vec(),
+        value_field: None,
+        allows_negative: false,
+        created_at: datetime!(2026-01-01 00:00 UTC),
+    })
+}
+
+impl MemoryTx {
+    /// One meter a key, by key: where both have it, the tenant's own.
+    pub(super) fn effective_meters(&self, tenant_id: TenantId) -> Vec<Meter> {
+        let own = self.tables.usage.meters.iter();
+        let own = own.filter(|((owner, _), _)| *owner == tenant_id && self.sees(tenant_id));
+        let by_key: BTreeMap<String, Meter> = standard()
+            .chain(own.map(|(_, meter)| meter.clone()))
+            .map(|meter| (meter.key.clone(), meter))
+            .collect();
+        by_key.into_values().collect()
+    }
+
+    /// The meter of an id, of the tenant or from the start, whoever asks.
+    pub(super) fn meter_by_id(&self, tenant_id: TenantId, id: MeterId) -> Option<Meter> {
+        let own = self.tables.usage.meters.iter();
+        let own = own.filter(|((owner, _), _)| *owner == tenant_id);
+        own.map(|(_, meter)| meter.clone())
+            .chain(standard())
+            .find(|meter| meter.id == id)
+    }
+
+    pub(super) fn add_meter(
+        &mut self,
+        tenant_id: TenantId,
+        meter: &Meter,
+    ) -> Result<(), StoreError> {
+        self.must_see(tenant_id)?;
+        let key = (tenant_id, meter.key.clone());
+        if self.tables.usage.meters.contains_key(&key) {
+            return Err(conflict("meters_tenant_id_key_key"));
+        }
+        if !self.tables.tenancy.tenants.contains_key(&tenant_id) {
+            return Err(conflict("meters_tenant_id_fkey"));
+        }
+        self.tables.usage.meters.insert(key, meter.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! Usage in memory.
+//!
+//! There are no rollups: the watermark is a place in the list of events, and what is rolled up is added up from the events before it when
+//! somebody asks. So a read is exact by itself, and a day never drifts.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `meters` | meters of tenants, and those from the start |
+//! | `events` | batches of events, each let in once |
+//! | `read` | what the aggregations make of events |
+//! | `rollup` | moving the watermark |
+//! | `days` | the daily close |
+//! | `totals` | what billing asks for |
+
+mod days;
+mod events;
+mod meters;
+mod read;
+mod rollup;
+mod totals;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bigdecimal::BigDecimal;
+use kernel::{MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
+use time::{Date, Duration, OffsetDateTime};
+use usage::{
+    Ledger, Meter, Store,
+    day::{HeldDay, MeterDay, UsageDay},
+    ingest::{Appended, Batch, MeteredEvent},
+    query::{After, UsageQuery, UsageRow},
+    rollup::{BUCKET, Moved},
+};
+
+use super::MemoryTx;
+
+#[derive(Clone, Default)]
+pub(super) struct Tables {
+    meters: BTreeMap<(TenantId, String), Meter>,
+    /// In the order they were committed in. Shared, since every command begins with a copy of the tables.
+    events: Vec<Arc<StoredEvent>>,
+    /// How many of the events were there when the transaction began. The others are its own.
+    committed: usize,
+    /// The watermark: how many of the events are rolled up.
+    rolled: usize,
+    days: BTreeMap<(TenantId, Date), days::Day>,
+    daily: BTreeMap<(TenantId, Date, MeterId), MeterDay>,
+}
+
+impl Tables {
+    /// A transaction begins on these tables.
+    pub(super) fn begin(&mut self) {
+        self.committed = self.events.len();
+    }
+
+    /// Events that are rolled up.
+    fn rolled(&self) -> impl Iterator<Item = &StoredEvent> {
+        self.events.iter().take(self.rolled).map(AsRef::as_ref)
+    }
+
+    /// Events that wait for the rollup.
+    fn unrolled(&self) -> impl Iterator<Item = &StoredEvent> {
+        self.events.iter().skip(self.rolled).map(AsRef::as_ref)
+    }
+}
+
+/// An event as it is kept.
+struct StoredEvent {
+    tenant_id: TenantId,
+    received_at: OffsetDateTime,
+    /// The place of the first event that its transaction wrote: what it shares with the others of that transaction.
+    first: usize,
+    metered: MeteredEvent,
+}
+
+impl StoredEvent {
+    /// What decides which of two events is the latest.
+    const fn age(&self) -> (OffsetDateTime, OffsetDateTime, uuid::Uuid) {
+        (
+            self.metered.occurred_at,
+            self.received_at,
+            self.metered.dedup,
+        )
+    }
+
+    const fn quantity(&self) -> &BigDecimal {
+        self.metered.quantity.as_decimal()
+    }
+}
+
+/// The start of the quarter of an hour around an instant.
+fn quarter_of(at: OffsetDateTime) -> OffsetDateTime {
+    let into = at
+        .unix_timestamp_nanos()
+        .rem_euclid(BUCKET.whole_nanoseconds());
+    at - Duration::nanoseconds(i64::try_from(into).unwrap_or(0))
+}
+
+impl MemoryTx {
+    /// Events of a tenant, as far as they are there for this transaction.
+    fn visible_events(&self, tenant_id: TenantId) -> impl Iterator<Item = &StoredEvent> {
+        let sees = self.sees(tenant_id);
+        let events = self.tables.usage.events.iter().map(AsRef::as_ref);
+        events.filter(move |event| sees && event.tenant_id == tenant_id)
+    }
+
+    /// The name of the tenant's time zone, whoever asks.
+    fn zone_name(&self, tenant_id: TenantId) -> Option<String> {
+        let tenant = self.tables.tenancy.tenants.get(&tenant_id)?;
+        Some(tenant.timezone.name().to_owned())
+    }
+}
+
+impl Store for MemoryTx {
+    fn meters(
+        &mut self,
+        tenant_id: TenantId,
+        page: &PageRequest,
+        after: Option<&str>,
+    ) -> Result<Vec<Meter>, StoreError> {
+        let meters = self.all_meters(tenant_id)?.into_iter();
+        let behind = meters.filter(|meter| after.is_none_or(|after| meter.key.as_str() > after));
+        Ok(behind.take(page.limit as usize + 1).collect())
+    }
+
+    fn all_meters(&mut self, tenant_id: TenantId) -> Result<Vec<Meter>, StoreError> {
+        Ok(self.effective_meters(tenant_id))
+    }
+
+    fn meters_by_key(
+        &mut self,
+        tenant_id: TenantId,
+        keys: &[String],
+    ) -> Result<Vec<Meter>, StoreError> {
+        let mut meters = self.all_meters(tenant_id)?;
+        meters.retain(|meter| keys.contains(&meter.key));
+        Ok(meters)
+    }
+
+    fn insert_meter(&mut self, tenant_id: TenantId, meter: &Meter) -> Result<(), StoreError> {
+        self.add_meter(tenant_id, meter)
+    }
+
+    fn open_batch(
+        &mut self,
+        tenant_id: TenantId,
+        metrics: &[String],
+        projects: &[ProjectId],
+    ) -> Result<Batch, StoreError> {
+        let known = projects.iter().filter(|project| {
+            self.sees(tenant_id)
+                && self
+                    .tables
+                    .tenancy
+                    .projects
+                    .contains_key(&(tenant_id, **project))
+        });
+        Ok(Batch {
+            received_at: self.now,
+            projects: known.copied().collect(),
+            meters: self.meters_by_key(tenant_id, metrics)?,
+        })
+    }
+
+    fn append_events(
+        &mut self,
+        tenant_id: TenantId,
+        received_at: OffsetDateTime,
+        events: &[MeteredEvent],
+    ) -> Result<Vec<Appended>, StoreError> {
+        self.append(tenant_id, received_at, events)
+    }
+
+    fn usage(
+        &mut self,
+        tenant_id: TenantId,
+        query: &UsageQuery,
+        after: Option<&After>,
+        limit: u32,
+    ) -> Result<Vec<UsageRow>, StoreError> {
+        let events = self.visible_events(tenant_id);
+        Ok(read::rows(events, query, after, limit))
+    }
+
+    fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError> {
+        let tenant = self.tables.tenancy.tenants.get(&tenant_id);
+        let visible = tenant.filter(|_| self.sees(tenant_id));
+        Ok(visible.map_or_else(Zone::utc, |tenant| tenant.timezone.clone()))
+    }
+}
+
+/// The worker keeps the books of all tenants, so the scope does not matter.
+impl Ledger for MemoryTx {
+    fn move_events(&mut self, at_most: u32) -> Result<Moved, StoreError> {
+        Ok(self.move_watermark(at_most))
+    }
+
+    fn open_days(&mut self, days: &[UsageDay]) -> Result<(), StoreError> {
+        days.iter().try_for_each(|day| self.open_day(day))
+    }
+
+    fn due_days(
+        &mut self,
+        now: OffsetDateTime,
+        at_most: u32,
+    ) -> Result<Vec<(TenantId, Date)>, StoreError> {
+        Ok(self.days_due(now, at_most))
+    }
+
+    fn hold_day(
+        &mut self,
+        tenant_id: TenantId,
+        day: Date,
+        now: OffsetDateTime,
+    ) -> Result<Option<HeldDay>, StoreError> {
+        Ok(self.day_to_close(tenant_id, day, now))
+    }
+
+    fn reconcile(&mut self, day: &UsageDay) -> Result<Vec<MeterDay>, StoreError> {
+        Ok(self.add_up(day))
+    }
+
+    fn close_day(
+        &mut self,
+        day: &UsageDay,
+        number: u32,
+        drift: &BigDecimal,
+        meters: &[MeterDay],
+        _now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        self.write_down(day, number, drift, meters)
+    }
+
+    /// Nothing is partitioned here.
+    fn ensure_partitions(&mut self, _months_ahead: u32) -> Result<u32, StoreError> {
+        Ok(0)
+    }
+}
