@@ -66,7 +66,7 @@ pub struct UsedKey {
     pub answer: Option<Answer>,
 }
 
-/// Keys, as the store keeps them.
+/// Keys, as the store keeps them. A transaction reaches the keys of the principal in its scope, and no others.
 pub trait Store {
     /// Adds a key. `None` means that it is ours now; otherwise the row that is there. A row older than [`RETENTION`] is replaced.
     ///
@@ -75,7 +75,7 @@ pub trait Store {
     fn reserve(&mut self, key: &NewKey, now: OffsetDateTime)
     -> Result<Option<UsedKey>, StoreError>;
 
-    /// Takes over a row whose lease ended with nothing committed. MUST let one of several callers succeed.
+    /// Takes over a row whose lease ended with nothing committed and no answer kept. MUST let one of several callers succeed.
     ///
     /// # Errors
     /// [`StoreError`].

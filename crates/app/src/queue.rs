@@ -135,10 +135,12 @@ pub enum SettleError {
 
 /// What any transaction can do with the queue.
 pub trait Queue {
-    /// Queues a job. MUST be part of the surrounding transaction. A job that is a duplicate by its key is dropped.
+    /// Queues a job. MUST be part of the surrounding transaction. A job that is a duplicate by its key is dropped. A request queues for the
+    /// tenant in scope or for the deployment, and MUST NOT queue for another tenant.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a conflict on `jobs_kind_check`, `jobs_queue_check`, `jobs_max_attempts_check` or `jobs_dedupe_key_check` when the
+    /// job breaks that rule.
     fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError>;
 
     /// Marks the running job done in the transaction that does its work, so that the work happens exactly once: a worker that dies

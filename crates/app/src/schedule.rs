@@ -71,10 +71,11 @@ pub trait Schedules {
     /// Writes the schedules that are not there yet, first due at the instant beside each.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a conflict on `schedules_every_ms_check` when an interval is shorter than 100 ms or longer than 366 days, and on
+    /// `schedules_check1` when an inline schedule has no interval.
     fn declare(&mut self, schedules: &[(NewSchedule, OffsetDateTime)]) -> Result<(), StoreError>;
 
-    /// Enabled queued schedules due at `now`. MUST lock them until the transaction ends, and skip those that others have locked.
+    /// Enabled queued schedules due at `now`, the longest due first, then by name. MUST lock them until the transaction ends, and skip those that others have locked.
     ///
     /// # Errors
     /// [`StoreError`].

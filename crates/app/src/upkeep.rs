@@ -4,9 +4,10 @@
 use kernel::{InvitationId, StoreError, TenantId};
 use time::OffsetDateTime;
 
-/// Narrow look-ups and clean-ups over the whole deployment. Each takes a limit, so that no transaction grows with the backlog.
+/// Narrow look-ups and clean-ups over the whole deployment. Each takes a limit, so that no transaction grows with the backlog; a clean-up
+/// takes the oldest first.
 pub trait Upkeep {
-    /// Invitations that are pending though they expired before `now`.
+    /// Invitations that are pending though they had expired at `now`, the longest expired first.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -16,7 +17,7 @@ pub trait Upkeep {
         limit: u32,
     ) -> Result<Vec<(TenantId, InvitationId)>, StoreError>;
 
-    /// Tenants on trial whose trial ended before `now`.
+    /// Tenants on trial whose trial had ended at `now`, the one that ended first in front.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -26,7 +27,7 @@ pub trait Upkeep {
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError>;
 
-    /// Tenants that have been frozen since before `since`.
+    /// Tenants that have been frozen since `since` or before, the longest frozen first.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -36,7 +37,7 @@ pub trait Upkeep {
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError>;
 
-    /// Whether the tenant in scope is on trial and its trial ended before `now`. Asked under the tenant's lock: what was true when the
+    /// Whether the tenant in scope is on trial and its trial had ended at `now`. Asked under the tenant's lock: what was true when the
     /// list was made may have changed since.
     ///
     /// # Errors
@@ -47,7 +48,7 @@ pub trait Upkeep {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// Whether the tenant in scope has been frozen since before `since`. Asked under the tenant's lock.
+    /// Whether the tenant in scope has been frozen since `since` or before. Asked under the tenant's lock.
     ///
     /// # Errors
     /// [`StoreError`].

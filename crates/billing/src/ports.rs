@@ -50,13 +50,15 @@ pub trait Subscriptions {
     /// [`StoreError`].
     fn subscription(&mut self, tenant_id: TenantId) -> Result<Option<Subscription>, StoreError>;
 
-    /// Writes a new subscription. MUST fail with a conflict on `subscriptions_live_key` when the tenant has a live one.
+    /// Writes a new subscription, and its plan's code into the tenant. MUST fail with a conflict on `subscriptions_live_key` when the
+    /// tenant has a live one.
     ///
     /// # Errors
     /// [`StoreError`].
     fn insert_subscription(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
 
-    /// Writes the plan, the pending plan and the status of a subscription.
+    /// Writes the plan, the pending plan, the status and the end of a subscription, and its plan's code into the tenant while it is live.
+    /// MUST leave the anchor, the zone and the interval as they are: periods are counted by them. One that is not there is no error.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -148,7 +150,7 @@ pub trait Counts {
 
 /// Reservations of quota and concurrency.
 pub trait Reservations {
-    /// Writes a new reservation.
+    /// Writes a new reservation, which is open.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -164,7 +166,7 @@ pub trait Reservations {
         id: ReservationId,
     ) -> Result<Option<Reservation>, StoreError>;
 
-    /// Writes what became of a reservation, and when.
+    /// Writes what became of a reservation, and when, and nothing else of it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -200,7 +202,7 @@ pub trait Resources {
         after: Option<&str>,
     ) -> Result<Vec<Resource>, StoreError>;
 
-    /// Writes a new thing. MUST fail with a conflict when it is there.
+    /// Writes a new thing. MUST fail with a conflict on `resources_pkey` when it is there.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::error::{store_error, unreadable};
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = subscriptions, treat_none_as_null = true)]
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = subscriptions)]
 struct Row {
     tenant_id: Uuid,
     id: Uuid,
@@ -86,6 +86,34 @@ impl Row {
     }
 }
 
+/// What may change of a subscription. Its anchor, zone and interval never do: its periods are counted by them.
+#[derive(AsChangeset)]
+#[diesel(table_name = subscriptions, treat_none_as_null = true)]
+struct Course<'a> {
+    status: &'static str,
+    plan_code: &'a str,
+    plan_version: i32,
+    pending_plan_code: Option<&'a str>,
+    pending_plan_version: Option<i32>,
+    pending_at: Option<OffsetDateTime>,
+    cancel_at: Option<OffsetDateTime>,
+}
+
+impl<'a> From<&'a Subscription> for Course<'a> {
+    fn from(one: &'a Subscription) -> Self {
+        let pending = one.pending.as_ref();
+        Self {
+            status: one.status.as_str(),
+            plan_code: &one.plan.code,
+            plan_version: one.plan.version,
+            pending_plan_code: pending.map(|change| change.plan.code.as_str()),
+            pending_plan_version: pending.map(|change| change.plan.version),
+            pending_at: pending.map(|change| change.effective_at),
+            cancel_at: one.cancel_at,
+        }
+    }
+}
+
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = subscription_changes)]
 struct ChangeRow {
@@ -152,7 +180,7 @@ pub(super) fn insert(conn: &mut PgConnection, one: &Subscription) -> Result<(), 
 
 pub(super) fn save(conn: &mut PgConnection, one: &Subscription) -> Result<(), StoreError> {
     update(subscriptions::table.find((one.tenant_id.as_uuid(), one.id.as_uuid())))
-        .set(Row::from(one))
+        .set(Course::from(one))
         .execute(conn)
         .map(drop)
         .map_err(store_error)
