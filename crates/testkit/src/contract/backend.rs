@@ -7,10 +7,10 @@ use pg::Pg;
 use time::Date;
 
 use super::{
-    Seed, seed,
+    BillingSeed, Seed, seed,
     usage_rows::{self, DayRecord},
 };
-use crate::{Memory, TestDb};
+use crate::{Memory, TestDb, must};
 
 /// Something that implements the ports. A value is one empty store; each function of a suite is given its own.
 pub trait Backend {
@@ -40,6 +40,24 @@ pub trait Backend {
 
     /// What was written down of a day of usage, which no port reads.
     fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>>;
+
+    /// Plans, subscriptions, counts, reservations, resources and invoices.
+    fn billing(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>>;
+
+    /// The queue, as a request sees it.
+    fn queue(&self) -> Arc<dyn UnitOfWork<dyn app::queue::Queue>>;
+
+    /// The queue, schedules and the outbox, as a worker sees them.
+    fn worker(&self) -> Arc<dyn UnitOfWork<dyn app::queue::WorkerStore>>;
+
+    /// `Idempotency-Key`s.
+    fn idempotency(&self) -> Arc<dyn UnitOfWork<dyn app::idempotency::Store>>;
+
+    /// What a worker looks for across tenants.
+    fn upkeep(&self) -> Arc<dyn UnitOfWork<dyn app::upkeep::Upkeep>>;
+
+    /// Writes what no port of billing writes.
+    fn seed_billing(&self, seed: BillingSeed) -> BoxFuture<'_, ()>;
 }
 
 /// PostgreSQL, in a database of its own, as the roles of the API and of the worker.
@@ -98,6 +116,30 @@ impl Backend for Postgres {
     fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>> {
         Box::pin(usage_rows::day_record(&self.db, tenant_id, day))
     }
+
+    fn billing(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
+    fn queue(&self) -> Arc<dyn UnitOfWork<dyn app::queue::Queue>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
+    fn worker(&self) -> Arc<dyn UnitOfWork<dyn app::queue::WorkerStore>> {
+        self.worker.unit_of_work(|tx| tx)
+    }
+
+    fn idempotency(&self) -> Arc<dyn UnitOfWork<dyn app::idempotency::Store>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
+    fn upkeep(&self) -> Arc<dyn UnitOfWork<dyn app::upkeep::Upkeep>> {
+        self.worker.unit_of_work(|tx| tx)
+    }
+
+    fn seed_billing(&self, seed: BillingSeed) -> BoxFuture<'_, ()> {
+        Box::pin(async move { must("seeding", seed.into_database(&self.db)) })
+    }
 }
 
 impl Backend for Memory {
@@ -136,5 +178,29 @@ impl Backend for Memory {
 
     fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>> {
         Box::pin(std::future::ready(Memory::day_record(self, tenant_id, day)))
+    }
+
+    fn billing(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn queue(&self) -> Arc<dyn UnitOfWork<dyn app::queue::Queue>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn worker(&self) -> Arc<dyn UnitOfWork<dyn app::queue::WorkerStore>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn idempotency(&self) -> Arc<dyn UnitOfWork<dyn app::idempotency::Store>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn upkeep(&self) -> Arc<dyn UnitOfWork<dyn app::upkeep::Upkeep>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn seed_billing(&self, seed: BillingSeed) -> BoxFuture<'_, ()> {
+        Box::pin(async move { seed.into_memory(self) })
     }
 }

@@ -30,6 +30,13 @@
 //! | `rollups` | `usage::Ledger`: the watermark |
 //! | `usage_days` | `usage::Ledger`: the daily close |
 //! | `usage_fixture`, `usage_oracle`, `usage_rows` | events; what usage must be; rows that no port makes or reads |
+//! | `subscribed` | tenants that have a plan |
+//! | `billing_seed` | [`BillingSeed`]: what no port of billing writes |
+//! | `plans`, `subscriptions`, `entitlements`, `reservations`, `resources`, `invoices` | the ports of `billing` |
+//! | `limits` | that nobody gets more than the plan allows, however many ask at once |
+//! | `queue`, `schedules` | `app::queue` and `app::schedule` |
+//! | `idempotency` | `app::idempotency::Store`, and that a lost lease cannot commit |
+//! | `upkeep` | `app::upkeep::Upkeep` |
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -40,21 +47,34 @@
 pub mod access;
 pub mod audit;
 pub mod backend;
+mod billing_seed;
+pub mod entitlements;
 pub mod fixture;
+pub mod idempotency;
 pub mod invitations;
+pub mod invoices;
 pub mod key_records;
 pub mod keys;
+pub mod limits;
 pub mod members;
 pub mod meters;
 pub mod people;
+pub mod plans;
 pub mod projects;
+pub mod queue;
+pub mod reservations;
+pub mod resources;
 pub mod roles;
 pub mod rollups;
+pub mod schedules;
 pub mod seed;
 pub mod sessions;
+mod subscribed;
+pub mod subscriptions;
 pub mod tenants;
 mod tests;
 pub mod unit_of_work;
+pub mod upkeep;
 pub mod usage_days;
 pub mod usage_events;
 pub mod usage_fixture;
@@ -64,6 +84,7 @@ mod usage_rows;
 pub mod users;
 
 pub use backend::{Backend, Postgres};
+pub use billing_seed::BillingSeed;
 pub use seed::Seed;
 pub use usage_rows::{DailyTotal, DayRecord};
 

@@ -140,6 +140,106 @@ macro_rules! contract_tests {
                 a_day_follows_its_tenant_to_another_zone
                 workers_close_each_day_once
             }
+            plans {
+                the_default_catalogue_is_on_sale_from_the_start
+                another_catalogue_takes_the_place_of_the_first
+                a_published_version_never_changes
+                a_plan_is_ordered_by_its_code_or_an_alias
+                a_version_that_was_never_published_is_a_defect
+            }
+            subscriptions {
+                a_subscription_is_read_back_as_it_was_written
+                a_tenant_has_one_live_subscription
+                the_tenant_carries_the_code_of_its_plan
+                a_subscription_names_what_is_there
+                a_change_of_plan_names_what_is_there
+                the_history_of_plans_is_in_order_of_time
+                subscriptions_of_another_tenant_are_not_there
+                a_tenant_lives_in_its_zone
+                callers_that_lock_a_tenant_take_turns
+            }
+            entitlements {
+                a_plan_grants_what_it_says
+                the_plan_in_force_depends_on_the_instant
+                what_grants_depends_on_the_status
+                overrides_are_told_beside_the_plan
+                a_gauge_counts_the_things_of_its_kind
+                open_reservations_hold_until_they_expire
+                what_was_settled_counts_in_its_period
+                what_was_not_measured_counts_nothing
+            }
+            reservations {
+                a_reservation_is_read_back_as_it_was_written
+                a_reservation_holds_something_for_somebody
+                reservations_of_another_tenant_are_not_there
+                one_of_several_finishes_a_reservation
+            }
+            resources {
+                a_thing_is_there_until_it_is_removed
+                things_are_listed_by_the_bytes_of_their_names
+                things_of_another_tenant_are_not_there
+            }
+            invoices {
+                an_invoice_and_its_lines_are_read_back
+                invoices_come_newest_first
+                invoices_of_another_tenant_are_not_there
+            }
+            limits {
+                takers_never_get_one_too_many
+                things_and_reservations_share_a_limit
+                what_is_held_comes_back
+                each_tenant_has_its_own_limit
+            }
+            queue {
+                a_job_is_claimed_as_it_was_queued
+                due_jobs_come_by_priority_and_then_longest_due
+                a_claim_takes_no_more_than_it_asks_for
+                claimers_share_the_jobs_and_none_gets_one_twice
+                a_job_is_queued_with_its_transaction
+                a_job_with_a_key_waits_once
+                a_key_is_free_when_its_job_is_over
+                a_failed_job_is_tried_again_or_dead
+                after_a_lease_has_passed_only_the_next_holder_is_believed
+                a_late_holder_is_believed_until_the_job_is_put_back
+                the_last_try_is_the_last
+                a_released_job_is_as_if_untried
+                work_that_settles_its_own_job_counts_once_or_not_at_all
+                one_word_of_a_batch_that_does_not_count_spoils_no_other
+                what_waits_is_seen_at_a_glance
+                schedules_are_seen_at_a_glance
+                a_request_queues_for_its_own_tenant_or_the_deployment
+                a_broken_job_is_refused
+            }
+            schedules {
+                a_schedule_is_declared_once
+                schedules_are_due_from_their_instant_on
+                one_of_several_workers_fires_a_schedule
+                one_of_several_workers_holds_an_inline_schedule
+                a_schedule_goes_to_the_next_when_its_holder_is_gone
+                a_disabled_schedule_is_nobodys
+                a_broken_schedule_is_refused
+            }
+            idempotency {
+                a_key_is_reserved_once_by_its_principal
+                one_of_several_requests_is_the_first
+                a_key_is_kept_for_its_retention
+                an_answer_is_kept_as_it_was_given
+                one_of_several_takes_a_key_over
+                a_released_key_is_free
+                keys_of_another_principal_are_not_there
+                a_commit_marks_its_key
+                whoever_lost_the_lease_does_not_commit
+            }
+            upkeep {
+                ended_trials_are_found
+                long_frozen_tenants_are_found
+                due_plan_changes_are_written_down
+                old_idempotency_keys_are_deleted
+                reservations_that_are_over_are_deleted
+                finished_jobs_are_deleted
+                relayed_facts_are_deleted
+                partitions_are_made_once
+            }
         }
     };
     (@suites $start:expr; $($suite:ident { $($promise:ident)* })*) => {

@@ -1,46 +1,38 @@
-//! What a tenant's plan allows: the limits of members and projects in the default catalogue.
+//! How much of a counted thing a tenant may have: billing's answer to the gates of other domains.
 
 use kernel::{Allowance, StoreError, TenantId};
 use time::OffsetDateTime;
 
 use super::{MemoryTx, Tables};
 
-/// Plan, `max_members`, `max_projects`; `None` is unlimited.
-const PLANS: [(&str, Option<i64>, Option<i64>); 4] = [
-    ("free", Some(3), Some(1)),
-    ("starter", Some(10), Some(5)),
-    ("pro", Some(50), Some(20)),
-    ("enterprise", None, None),
-];
-
 impl MemoryTx {
-    /// How much of `key` the tenant in scope may have at `at`. Nobody else runs meanwhile, so there is no lock to take.
+    /// What plan and overrides allow of `key` at `at`, as `billing::entitlement::allowance`. A key that neither names is not allowed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the tenant is not there.
     pub(super) fn allowance(
         &self,
         tenant_id: TenantId,
         key: &str,
-        _at: OffsetDateTime,
+        at: OffsetDateTime,
     ) -> Result<Allowance, StoreError> {
-        let tenant = self.tables.tenancy.tenants.get(&tenant_id);
-        let tenant = tenant
-            .filter(|tenant| self.sees(tenant.id))
-            .ok_or_else(|| StoreError::Unexpected("there is no such tenant".to_owned()))?;
-        let limits = PLANS.iter().find(|(code, ..)| *code == tenant.plan_code);
-        let max = match (limits, key) {
-            (Some((_, members, _)), "max_members") => *members,
-            (Some((_, _, projects)), "max_projects") => *projects,
-            _ => Some(0),
-        };
+        self.row_of_tenant(tenant_id)?;
+        let granted = self.granted_to(tenant_id, Some(key), at);
+        let plan = granted.plan_code();
+        let grant = granted.in_force(at).pop();
         Ok(Allowance {
-            max,
-            plan: tenant.plan_code.clone(),
+            max: grant.map_or(Some(0), |grant| grant.maximum),
+            plan,
         })
     }
 }
 
-/// Puts a tenant on a plan of the default catalogue.
+/// Puts a tenant on a plan that is on sale, from when it was made on.
 pub(super) fn subscribe(tables: &mut Tables, tenant_id: TenantId, plan: &str) {
-    if let Some(tenant) = tables.tenancy.tenants.get_mut(&tenant_id) {
-        plan.clone_into(&mut tenant.plan_code);
+    let Some(tenant) = tables.tenancy.tenants.get_mut(&tenant_id) else {
+        return;
+    };
+    if let Some(plan) = tables.billing.subscribe(tenant, plan) {
+        tenant.plan_code = plan;
     }
 }

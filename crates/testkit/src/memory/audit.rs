@@ -1,6 +1,6 @@
 //! The trail and the outbox in memory.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use app::outbox::{Outbox, StoredFact};
 use audit::{AuditEvent, EventFilter, Fact, NewEvent, Store, Trail};
@@ -8,13 +8,32 @@ use kernel::{AuditEventId, PageRequest, StoreError, TenantId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::MemoryTx;
+use super::{MemoryTx, oldest};
 
 #[derive(Clone, Default)]
 pub(super) struct Tables {
     events: Vec<AuditEvent>,
     facts: Vec<StoredFact>,
-    relayed: BTreeSet<Uuid>,
+    /// When a fact was relayed.
+    relayed: BTreeMap<Uuid, OffsetDateTime>,
+}
+
+impl MemoryTx {
+    /// Whether a fact waits to be relayed.
+    pub(super) fn has_unrelayed_facts(&self) -> bool {
+        let Tables { facts, relayed, .. } = &self.tables.audit;
+        facts.iter().any(|fact| !relayed.contains_key(&fact.id))
+    }
+
+    /// Deletes up to `limit` facts of all tenants that were relayed before `before`.
+    pub(super) fn forget_relayed_facts(&mut self, before: OffsetDateTime, limit: u32) -> u64 {
+        let Tables { facts, relayed, .. } = &mut self.tables.audit;
+        let old = relayed.iter().filter(|(_, at)| **at < before);
+        let gone = oldest(old.map(|(id, at)| (*at, *id)), limit);
+        facts.retain(|fact| !gone.contains(&fact.id));
+        relayed.retain(|id, _| !gone.contains(id));
+        gone.len() as u64
+    }
 }
 
 impl Trail for MemoryTx {
@@ -50,7 +69,7 @@ impl Trail for MemoryTx {
 impl Outbox for MemoryTx {
     fn unrelayed(&mut self, limit: u32) -> Result<Vec<StoredFact>, StoreError> {
         let Tables { facts, relayed, .. } = &self.tables.audit;
-        let waiting = facts.iter().filter(|fact| !relayed.contains(&fact.id));
+        let waiting = facts.iter().filter(|fact| !relayed.contains_key(&fact.id));
         let mut waiting: Vec<StoredFact> = waiting.cloned().collect();
         waiting.sort_by_key(|fact| fact.id);
         waiting.truncate(limit as usize);
@@ -58,7 +77,7 @@ impl Outbox for MemoryTx {
     }
 
     fn mark_relayed(&mut self, facts: &[StoredFact]) -> Result<(), StoreError> {
-        let ids = facts.iter().map(|fact| fact.id);
+        let ids = facts.iter().map(|fact| (fact.id, self.now));
         self.tables.audit.relayed.extend(ids);
         Ok(())
     }

@@ -10,16 +10,22 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `mod` | [`Memory`], [`MemoryTx`], and the unit of work |
+//! | `allowance` | how much of a counted thing a tenant may have |
 //! | `audit` | the trail and the outbox's facts |
 //! | `tenancy` | tenants, members and roles, invitations, projects |
 //! | `identity` | people, sessions, keys, and what is known of those who sign in |
-//! | `allowance` | what a tenant's plan allows |
 //! | `seed` | what no port writes |
 //! | `usage` | meters, events, the watermark and the daily close |
+//! | `billing` | plans, subscriptions, counts, reservations, resources, invoices |
+//! | `idempotency` | `Idempotency-Key`s |
+//! | `jobs` | the queue, schedules, upkeep |
 
 mod allowance;
 mod audit;
+mod billing;
+mod idempotency;
 mod identity;
+mod jobs;
 mod seed;
 mod tenancy;
 mod usage;
@@ -47,6 +53,9 @@ pub struct Memory {
 struct Tables {
     audit: audit::Tables,
     identity: identity::Tables,
+    billing: billing::Tables,
+    idempotency: idempotency::Tables,
+    jobs: jobs::Tables,
     tenancy: tenancy::Tables,
     usage: usage::Tables,
 }
@@ -111,6 +120,7 @@ impl Memory {
             .map_err(|_panic| StoreError::Unexpected("the command panicked".to_owned()))?;
         if verdict == Verdict::Commit {
             tx.check_owners()?;
+            tx.mark_carried_out()?;
             *committed = tx.tables;
         }
         Ok(())
@@ -158,6 +168,14 @@ fn must_exist(found: bool, constraint: &str) -> Result<(), StoreError> {
     } else {
         Err(conflict(constraint))
     }
+}
+
+/// The keys of the `limit` oldest of some rows.
+fn oldest<K>(rows: impl Iterator<Item = (OffsetDateTime, K)>, limit: u32) -> Vec<K> {
+    let mut rows: Vec<(OffsetDateTime, K)> = rows.collect();
+    rows.sort_by_key(|(at, _)| *at);
+    let keys = rows.into_iter().map(|(_, key)| key);
+    keys.take(limit as usize).collect()
 }
 
 /// [`UnitOfWork`] over a [`Memory`].

@@ -23,7 +23,6 @@ impl MemoryTx {
     }
 
     /// Deletes up to `limit` sessions of all people that expired before `before`, and reports how many.
-    #[expect(dead_code, reason = "upkeep asks it")]
     pub(in crate::memory) fn forget_sessions(&mut self, before: OffsetDateTime, limit: u32) -> u64 {
         let sessions = &mut self.tables.identity.sessions;
         let over = sessions.values().filter(|row| row.expires_at < before);

@@ -40,7 +40,6 @@ impl MemoryTx {
 
 impl MemoryTx {
     /// Pending invitations of all tenants that had expired at `now`, the longest expired first.
-    #[expect(dead_code, reason = "upkeep asks it")]
     pub(in crate::memory) fn invitations_expired_at(
         &self,
         now: OffsetDateTime,

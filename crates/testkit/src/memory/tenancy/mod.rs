@@ -17,6 +17,10 @@ pub(super) use self::members::{MemberRow, Standing};
 #[derive(Clone, Default)]
 pub(super) struct Tables {
     pub(super) tenants: BTreeMap<TenantId, Tenant>,
+    /// Since when a tenant's status is what it is.
+    pub(super) status_since: BTreeMap<TenantId, OffsetDateTime>,
+    /// When a tenant's trial ends.
+    pub(super) trial_ends: BTreeMap<TenantId, OffsetDateTime>,
     /// When a tenant gave a slug up.
     released_slugs: BTreeMap<(TenantId, String), OffsetDateTime>,
     /// What a tenant is called elsewhere: kind and name.

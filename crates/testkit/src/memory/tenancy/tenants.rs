@@ -54,6 +54,8 @@ impl TenantStore for MemoryTx {
             .tenancy
             .tenants
             .insert(tenant.id, tenant.clone());
+        let since = self.now;
+        self.tables.tenancy.status_since.insert(tenant.id, since);
         Ok(())
     }
 
@@ -84,12 +86,13 @@ impl TenantStore for MemoryTx {
     fn set_tenant_status(
         &mut self,
         tenant: &Tenant,
-        _now: OffsetDateTime,
+        now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         if let Some(row) = self.own_tenant(tenant.id) {
             row.status = tenant.status;
             row.status_reason = tenant.status_reason.clone();
             row.version = tenant.version;
+            self.tables.tenancy.status_since.insert(tenant.id, now);
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use usage::{Buckets, GroupBy, Store, query::UsageQuery};
 use super::read;
 use crate::memory::MemoryTx;
 
-#[expect(dead_code, reason = "billing in memory will ask")]
 impl MemoryTx {
     /// A watermark that everything committed by now is behind, and nothing else: the number of events.
     pub(in crate::memory) fn usage_watermark(&self) -> String {
