@@ -1,4 +1,4 @@
-//! The worker against a real database, as the role that it runs as.
+//! The worker against a real database, as the role that it runs as; and schedules over a store in memory.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +9,7 @@
 mod bench;
 mod lifecycle;
 mod mail;
+mod memory_schedules;
 mod outbox;
 mod queue;
 mod schedules;
