@@ -46,14 +46,18 @@ proptest! {
                 prop_assert_eq!(name.as_str(), text.trim());
                 prop_assert!((1..=255).contains(&name.as_str().chars().count()));
             }
-            Err(error) => prop_assert_eq!(error.code, if text.trim().is_empty() { "required" } else { "too_long" }),
+            Err(error) if text.trim().is_empty() => prop_assert_eq!(error.code, "required"),
+            Err(error) => {
+                prop_assert_eq!(error.code, "too_long");
+                prop_assert!(text.trim().chars().count() > 255);
+            }
         }
         let controlled = format!("a{control}{text}");
         prop_assert!(Name::parse("name", &controlled).is_err());
     }
 
     #[test]
-    fn ids_sort_by_time_and_survive_being_printed(early in 0_i64..4_102_444_800_000, later in 1_i64..1_000_000) {
+    fn ids_sort_by_time_and_survive_being_printed(early in 0_i64..4_102_444_800_000, later in 1_i64..1000) {
         let at = |millis| OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(millis);
         let (first, second) = (TenantId::new(at(early)), TenantId::new(at(early + later)));
         prop_assert!(first < second && first.to_string() < second.to_string());

@@ -51,7 +51,7 @@ fn weights() -> impl Strategy<Value = Vec<u64>> {
 proptest! {
     #[test]
     fn an_exact_amount_rounds_half_away_from_zero(
-        units in prop_oneof![-100_000_i64..100_000, any::<i64>()], scale in 0_u32..16, currency in currencies(),
+        units in prop_oneof![(-9999_i64..9999).prop_map(|tens| 10 * tens + 5), -100_000_i64..100_000, any::<i64>()], scale in 0_u32..7, currency in currencies(),
     ) {
         let major = BigDecimal::new(units.into(), scale.into());
         let exponent = currency.exponent();

@@ -35,7 +35,7 @@ fn exactly((resource, action): (&str, &str)) -> Permission {
     Permission::parse(&format!("{resource}.{action}")).unwrap()
 }
 
-pub(crate) fn codes() -> impl Strategy<Value = Permission> {
+fn codes() -> impl Strategy<Value = Permission> {
     let resource = prop::sample::select(&["*", "tenant", "project", "api_key"][..]);
     let action = prop::sample::select(&["*", "read", "write", "create", "delete", "invite"][..]);
     (resource, action).prop_map(exactly)

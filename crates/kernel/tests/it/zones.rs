@@ -17,7 +17,7 @@ fn names() -> Vec<String> {
 }
 
 /// Zones, each with an instant: any, or one within two days of a change of the clock.
-pub(crate) fn moments() -> impl Strategy<Value = (Zone, OffsetDateTime)> {
+fn moments() -> impl Strategy<Value = (Zone, OffsetDateTime)> {
     let name = prop::sample::select(names());
     (name, SINCE..UNTIL, -172_800_i64..172_800, any::<bool>()).prop_map(
         |(name, second, off, near)| {
