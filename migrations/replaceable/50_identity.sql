@@ -14,15 +14,7 @@ create or replace function app.credential_for_email(p_email text)
     where u.email = p_email
 $$;
 
--- Whom an identity provider knows by this name.
-create or replace function app.user_for_identity(p_issuer text, p_subject text)
-    returns table (id uuid, email text, email_verified boolean, name text, status text, last_tenant_id uuid,
-                   created_at timestamptz)
-    language sql stable security definer set search_path = pg_catalog, public as $$
-    select u.id, u.email, u.email_verified, u.name, u.status, u.last_tenant_id, u.created_at
-    from public.user_identities i join public.users u on u.id = i.user_id
-    where i.issuer = p_issuer and i.subject = p_subject
-$$;
+drop function if exists app.user_for_identity(text, text);
 
 -- A session, for as long as its owner may sign in.
 create or replace function app.session_for_token(p_session uuid)
@@ -54,12 +46,13 @@ create or replace function app.api_key_for(p_key_id text)
     where k.key_id = p_key_id
 $$;
 
--- Writes when keys were used, never backwards.
+-- Writes when keys were used, never backwards. In a transaction of a tenant it reaches the keys of that tenant and no others.
 create or replace function app.touch_api_keys(p_tenants uuid[], p_ids uuid[], p_times timestamptz[]) returns void
     language sql volatile security definer set search_path = pg_catalog, public as $$
     update public.api_keys k set last_used_at = used.at
     from unnest(p_tenants, p_ids, p_times) as used(tenant_id, id, at)
     where k.tenant_id = used.tenant_id and k.id = used.id and (k.last_used_at is null or k.last_used_at < used.at)
+      and k.tenant_id = coalesce(app.current_tenant_id(), k.tenant_id)
 $$;
 
 -- A user, by our own id or by an identity provider's name, and their place in one tenant: the one that the request names, else the
@@ -114,7 +107,7 @@ create or replace function app.access_of_user(
 $$;
 
 grant execute on function
-    app.credential_for_email(text), app.user_for_identity(text, text), app.session_for_token(uuid), app.api_key_for(text),
+    app.credential_for_email(text), app.session_for_token(uuid), app.api_key_for(text),
     app.touch_api_keys(uuid[], uuid[], timestamptz[]),
     app.access_of_user(uuid, text, text, uuid, uuid, text, text, text, timestamptz)
     to plinth_app;

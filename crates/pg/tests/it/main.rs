@@ -12,16 +12,13 @@ extern crate plinth_pg as pg;
 
 mod audit_partitions;
 mod billing;
-mod gate;
 mod identity;
-mod isolation_gates;
-mod isolation_matrix;
+mod isolation;
 mod migrations;
 mod permission_algebra;
 mod pool;
 mod pool_load;
 mod pooler;
-mod privilege_gates;
 mod schema;
 mod unit_of_work;
 mod usage_days;
