@@ -59,8 +59,8 @@ pub trait Store: audit::Trail {
         projects: &[ProjectId],
     ) -> Result<Batch, StoreError>;
 
-    /// Writes each event unless one with its key was received in the last 35 days, and says which, in the order given. Keys in `events`
-    /// are different from each other. MUST be safe against any number of concurrent calls with the same keys, in any order.
+    /// Writes each event unless one with its key was received in the last 35 days, of 24 hours each, and says which, in the order given.
+    /// Keys in `events` are different from each other. MUST be safe against any number of concurrent calls with the same keys, in any order.
     ///
     /// # Errors
     /// [`StoreError`]; the surrounding transaction must then end.
@@ -145,7 +145,7 @@ pub trait Ledger: audit::Trail {
         now: OffsetDateTime,
     ) -> Result<(), StoreError>;
 
-    /// Makes partitions up to `months_ahead` from now, and says how many are new.
+    /// Makes partitions up to `months_ahead` from now, and says how many are new: none, in a store that needs none.
     ///
     /// # Errors
     /// [`StoreError`].
