@@ -58,7 +58,7 @@ with given as (
 ), before as (
     select g.place, e.payload_hash from given g cross join lateral (
         select e.payload_hash from usage_events e
-        where e.tenant_id = $1 and e.dedup = g.dedup and e.received_at > $2 - interval '35 days'
+        where e.tenant_id = $1 and e.dedup = g.dedup and e.received_at > $2 - interval '840 hours'
         limit 1
     ) e
 ), written as (
@@ -134,7 +134,7 @@ fn winners(
 ) -> Result<HashMap<Uuid, Uuid>, StoreError> {
     let rows: Vec<Winner> = sql_query(
         "select dedup, payload_hash from usage_events
-         where tenant_id = $1 and dedup = any ($2) and received_at > $3 - interval '35 days'",
+         where tenant_id = $1 and dedup = any ($2) and received_at > $3 - interval '840 hours'",
     )
     .bind::<sql::Uuid, _>(tenant_id.as_uuid())
     .bind::<sql::Array<sql::Uuid>, _>(keys)

@@ -4,7 +4,9 @@ use std::{sync::mpsc, time::Duration};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use kernel::StoreError;
-use usage::{IngestError, Item, Options, Store, ingest};
+use testkit::contract::usage_fixture;
+use time::{Date, Month};
+use usage::{Aggregation, IngestError, Item, Options, Store, ingest, ingest::Appended};
 
 use crate::usage_fixture::{Fixture, event, letters};
 
@@ -147,6 +149,32 @@ async fn a_meter_may_name_the_field_of_its_value() {
         fixture.text("select sum(quantity) from usage_events"),
         "1.876543210988"
     );
+}
+
+/// Keys are kept for 840 hours, also where the server's own clock went forward meanwhile.
+#[tokio::test]
+async fn a_key_is_kept_as_long_in_every_time_zone_of_the_server() {
+    let fixture = Fixture::new("UTC").await;
+    fixture.books.ensure_partitions(18).await.unwrap();
+    let store = fixture.store("-c TimeZone=Europe/Paris");
+    let year = kernel::Clock::now(&kernel::SystemClock).year() + 1;
+    let march = Date::from_calendar_date(year, Month::March, 10).unwrap();
+    let received_at = march.with_hms(12, 0, 0).unwrap().assume_utc();
+    let meter = usage_fixture::meter("chat", Aggregation::Sum);
+    let sent = usage_fixture::event(&meter, "e", received_at, 1);
+    let tenant_id = fixture.tenant_id;
+    for (hours, is_new) in [(0, true), (839, false), (840, true)] {
+        let (event, at) = (sent.clone(), received_at + time::Duration::hours(hours));
+        let appended = store.run(fixture.scope(), move |store| {
+            store.append_events(tenant_id, at, &[event])
+        });
+        let appended: Result<Vec<Appended>, StoreError> = appended.await;
+        assert_eq!(
+            appended.unwrap() == [Appended::Now],
+            is_new,
+            "{hours} hours"
+        );
+    }
 }
 
 /// Two writers on both sides of a month's end, whose clocks the test sets, see each other.
