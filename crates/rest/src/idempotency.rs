@@ -98,7 +98,8 @@ async fn keep(
 
 fn parse_key(value: &HeaderValue) -> Result<String, Problem> {
     let text = value.to_str().unwrap_or_default();
-    if (1..=255).contains(&text.len()) {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible && (1..=255).contains(&text.len()) {
         return Ok(text.to_owned());
     }
     Err(Problem::new(

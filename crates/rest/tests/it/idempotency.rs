@@ -62,17 +62,20 @@ async fn another_request_under_the_same_key_is_refused() {
     let (status, _, _) = send(&bob, "k1", "/v1/projects", json!({ "name": "Two" })).await;
     assert_eq!(status, StatusCode::CREATED);
     assert!(!text(&problem["request_id"]).is_empty(), "{problem}");
-    let (status, _, problem) = send(
-        &ann,
-        &"k".repeat(256),
-        "/v1/projects",
-        json!({ "name": "X" }),
-    )
-    .await;
-    assert_eq!(
-        (status, &problem["code"]),
-        (StatusCode::BAD_REQUEST, &json!("idempotency.key_invalid"))
-    );
+}
+
+#[actix_web::test]
+async fn a_key_that_cannot_be_one_is_refused() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    for key in ["k".repeat(256).as_str(), "two words", "a\tb", ""] {
+        let (status, _, problem) = send(&ann, key, "/v1/projects", json!({ "name": "X" })).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::BAD_REQUEST, &json!("idempotency.key_invalid")),
+            "{key:?}"
+        );
+    }
 }
 
 #[actix_web::test]
