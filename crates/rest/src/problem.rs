@@ -16,6 +16,17 @@ use utoipa::ToSchema;
 
 use crate::idempotency::in_progress;
 
+/// What every problem has.
+const FIELDS: [&str; 7] = [
+    "type",
+    "title",
+    "status",
+    "detail",
+    "code",
+    "request_id",
+    "errors",
+];
+
 /// A failed request.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -134,9 +145,13 @@ impl Problem {
         self
     }
 
-    /// Adds a fact.
+    /// Adds a fact, under a name that is no field of every problem.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        debug_assert!(
+            !FIELDS.contains(&name),
+            "{name} is a field of every problem"
+        );
         self.extra.insert(name.to_owned(), value.into());
         self
     }

@@ -44,7 +44,7 @@ impl From<InviteError> for Problem {
             InviteError::NotFound => Self::not_found("tenancy.invitation_not_found", "invitation"),
             InviteError::NotPending(status) => {
                 Self::conflict("tenancy.invitation_not_pending", detail)
-                    .with("status", status.as_str())
+                    .with("invitation_status", status.as_str())
             }
             InviteError::Limit(error) => error.into(),
             InviteError::Invalid(error) => error.into(),

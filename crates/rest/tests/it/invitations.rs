@@ -113,6 +113,17 @@ async fn a_revoked_invitation_gives_its_seat_back_and_lets_nobody_in() {
             (StatusCode::OK, &json!("revoked"))
         );
     }
+    let path = format!("/v1/invitations/{}/resend", text(&first["id"]));
+    let (status, problem) = ann.post(&path, json!({})).await;
+    assert_eq!(
+        (status, &problem["code"], &problem["status"]),
+        (
+            StatusCode::CONFLICT,
+            &json!("tenancy.invitation_not_pending"),
+            &json!(409)
+        )
+    );
+    assert_eq!(problem["invitation_status"], "revoked");
     let (status, problem) = bob
         .post("/v1/invitations/accept", json!({ "token": first["token"] }))
         .await;
