@@ -1,6 +1,6 @@
 //! Reading what a client sends: JSON bodies, query strings, ids in paths.
 
-use std::{future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -12,7 +12,7 @@ use actix_web::{
 use kernel::FieldError;
 use serde::{
     Deserializer,
-    de::{DeserializeOwned, Error as _, IgnoredAny},
+    de::{self, DeserializeOwned, Error as _, IgnoredAny, Unexpected, Visitor},
 };
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
@@ -32,19 +32,16 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let bytes = read_bytes(request, payload);
         Box::pin(async move {
             let bytes = bytes.await?;
-            if !json {
-                return Err(Problem::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "request.unsupported_media_type",
-                    "Send the body as application/json.",
-                ));
+            if json {
+                parse_json(&bytes).map(Self)
+            } else {
+                Err(no_json())
             }
-            parse_json(&bytes).map(Self)
         })
     }
 }
 
-/// A JSON body that may be left out: nothing is read as an empty object.
+/// A JSON body that may be left out: nothing, and null, are read as an empty object.
 #[derive(Debug)]
 pub struct OptionalBody<T>(pub T);
 
@@ -53,12 +50,25 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let json = is_json(request);
         let bytes = read_bytes(request, payload);
         Box::pin(async move {
             let bytes = bytes.await?;
-            parse_json(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self)
+            match (bytes.is_empty() || bytes.trim_ascii() == b"null", json) {
+                (true, _) => parse_json(b"{}").map(Self),
+                (false, true) => parse_json(&bytes).map(Self),
+                (false, false) => Err(no_json()),
+            }
         })
     }
+}
+
+fn no_json() -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "request.unsupported_media_type",
+        "Send the body as application/json.",
+    )
 }
 
 fn is_json(request: &HttpRequest) -> bool {
@@ -128,6 +138,38 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+/// Reads a whole number. `3.0` is one in JSON, where a number has no other type: some clients write it so.
+///
+/// # Errors
+/// For what is no number, or no whole one.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    deserializer.deserialize_i64(Whole)
+}
+
+struct Whole;
+
+impl Visitor<'_> for Whole {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+        i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
+        // The shortest text of a whole float is its digits alone, exactly.
+        let digits = number.to_string().parse();
+        digits.map_err(|_| E::invalid_value(Unexpected::Float(number), &self))
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
@@ -259,6 +301,8 @@ mod tests {
         _name: String,
         #[serde(default, rename = "size")]
         _size: u32,
+        #[serde(default, rename = "count", deserialize_with = "whole")]
+        _count: i64,
     }
 
     fn told(body: &str) -> (u16, String) {
@@ -306,5 +350,34 @@ mod tests {
         );
         assert_eq!(read(r#""9999-12-31T23:59:59-12:00""#), None);
         assert_eq!(read(r#""yesterday""#), None);
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let read = |count: &str| {
+            parse_json::<Thing>(format!(r#"{{"name":"a","count":{count}}}"#).as_bytes())
+                .map(|thing| thing._count)
+                .map_err(|problem| problem.first_error())
+        };
+        for (text, number) in [
+            ("3", 3),
+            ("3.0", 3),
+            ("-0.0", 0),
+            ("3e2", 300),
+            ("1e15", 1_000_000_000_000_000),
+        ] {
+            assert_eq!(read(text).unwrap(), number, "{text}");
+        }
+        for text in [
+            "3.5",
+            "1e300",
+            "9223372036854775808",
+            "\"3\"",
+            "null",
+            "true",
+        ] {
+            let refused = read(text).unwrap_err();
+            assert_eq!(refused.as_deref(), Some("count:wrong_type"), "{text}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use actix_web::{
 use kernel::RequestInfo;
 use percent_encoding::percent_decode_str;
 
-use crate::{Problem, Services, Settings, rate_limit::Standing};
+use crate::{Problem, Services, Settings, methods::Methods, rate_limit::Standing};
 
 /// `X-Request-ID`.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,16 +48,17 @@ pub async fn layer(
     let id = info.id.clone();
     request.extensions_mut().insert(info);
     let method = request.method().clone();
+    let admitted = readable(&request)
+        .and_then(|()| has_method(&request))
+        .and_then(|()| {
+            services
+                .as_ref()
+                .map_or(Ok(()), |services| services.limits.admit_sign_in(&request))
+        });
     if method == Method::HEAD {
         // Answered as GET is; the connection leaves the body out.
         request.head_mut().method = Method::GET;
     }
-
-    let admitted = readable(&request).and_then(|()| {
-        services
-            .as_ref()
-            .map_or(Ok(()), |services| services.limits.admit_sign_in(&request))
-    });
     let mut response = match admitted {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(problem) => request.error_response(problem),
@@ -118,6 +119,15 @@ fn readable(request: &ServiceRequest) -> Result<(), Problem> {
     }
 }
 
+/// Refuses a method that the path does not have, before a route with a parameter takes the request for its own.
+fn has_method(request: &ServiceRequest) -> Result<(), Problem> {
+    request
+        .app_data::<Data<Methods>>()
+        .map_or(Ok(()), |methods| {
+            methods.admit(request.method(), request.match_info().as_str())
+        })
+}
+
 /// The method as a label. Anybody can invent methods, and each label is kept for good.
 fn known(method: &Method) -> &str {
     match *method {
@@ -154,14 +164,12 @@ fn foreign(status: StatusCode, error: &Error) -> Problem {
     }
 }
 
-/// 404 for a path, or a method on it, that does not exist.
-pub async fn no_route(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let detail = format!("There is no {} {}.", request.method(), request.path());
-    Err(Problem::new(
-        StatusCode::NOT_FOUND,
-        "request.no_such_route",
-        detail,
-    ))
+/// 405 for a method that a path does not have, 404 for a path that does not exist.
+pub(crate) async fn no_route(
+    request: HttpRequest,
+    methods: Data<Methods>,
+) -> Result<HttpResponse, Problem> {
+    Err(methods.unrouted(request.method(), request.path()))
 }
 
 fn describe(request: &ServiceRequest, settings: Option<&Settings>) -> RequestInfo {

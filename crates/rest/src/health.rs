@@ -14,7 +14,7 @@ pub trait Database: Send + Sync {
 }
 
 /// The process runs.
-#[utoipa::path(tag = "operations", responses((status = 200, description = "The process runs")))]
+#[utoipa::path(tag = "operations", security(()), responses((status = 200, description = "The process runs")))]
 #[get("/healthz")]
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
@@ -23,6 +23,7 @@ pub(crate) async fn healthz() -> HttpResponse {
 /// The process can serve: its database answers.
 #[utoipa::path(
     tag = "operations",
+    security(()),
     responses((status = 200, description = "Ready"), (status = 503, description = "The database is away"))
 )]
 #[get("/readyz")]

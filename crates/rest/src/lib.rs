@@ -8,6 +8,7 @@
 //! | [`body`] | reading bodies, queries and paths |
 //! | [`page`] | lists |
 //! | [`problem`] | what a client is told when a request fails |
+//! | `methods` | which methods a path has |
 //! | [`rate_limit`] | how fast callers may be |
 //! | [`services`] | everything that a handler may call |
 //! | [`openapi`] | the contract, collected from the routes |
@@ -37,6 +38,7 @@ pub mod edge;
 pub mod health;
 pub mod idempotency;
 pub mod identity;
+mod methods;
 pub mod metrics;
 pub mod openapi;
 pub mod page;
@@ -65,7 +67,7 @@ where
         .configure(billing::routes)
         .configure(audit::routes)
         .split_for_parts();
-    openapi::name_operations(&mut document);
+    openapi::complete(&mut document);
     (app, document)
 }
 
@@ -100,12 +102,14 @@ pub fn serve(
     let document = openapi::document();
     let json = document.to_pretty_json().map_err(std::io::Error::other)?;
     let rendered = Data::new(openapi::Rendered(json));
+    let methods = Data::new(methods::Methods::of(&document));
     let services = Data::new(services);
     let max_body = services.settings.max_body_bytes;
     let server = HttpServer::new(move || {
         let (app, _) = assemble(App::new());
         app.app_data(services.clone())
             .app_data(rendered.clone())
+            .app_data(methods.clone())
             .app_data(web::PayloadConfig::new(max_body))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
             .service(web::redirect("/docs", "/docs/"))

@@ -60,7 +60,11 @@ impl Metrics {
 }
 
 /// Counters and histograms in Prometheus' text format.
-#[utoipa::path(tag = "operations", responses((status = 200, description = "Metrics", content_type = "text/plain")))]
+#[utoipa::path(
+    tag = "operations",
+    security(()),
+    responses((status = 200, description = "Metrics", body = String, content_type = "text/plain"))
+)]
 #[get("/metrics")]
 pub(crate) async fn metrics(services: Data<Services>) -> Result<HttpResponse, Problem> {
     let metrics = &services.metrics;

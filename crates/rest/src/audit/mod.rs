@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Caller, Problem, Services,
     body::Params,
+    openapi::texts::ShortText,
     page::{ListBody, PageQuery},
 };
 
@@ -38,10 +39,13 @@ impl From<ReadTrailError> for Problem {
 #[into_params(parameter_in = Query)]
 struct EventQuery {
     /// The action; a prefix when it ends in `*`.
+    #[param(value_type = Option<ShortText>)]
     action: Option<String>,
     /// Id of the actor.
+    #[param(value_type = Option<ShortText>)]
     actor: Option<String>,
     /// Id of the target.
+    #[param(value_type = Option<ShortText>)]
     target: Option<String>,
     /// At or after this instant.
     #[serde(default, deserialize_with = "crate::body::instant")]
@@ -50,8 +54,10 @@ struct EventQuery {
     #[serde(default, deserialize_with = "crate::body::instant")]
     to: Option<OffsetDateTime>,
     /// Rows in the page, 1 to 100; 50 when not given.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-fA-F]{2})*$")]
     cursor: Option<String>,
 }
 

@@ -12,7 +12,11 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::wire_limit;
-use crate::{Caller, Problem, Services, body::Body};
+use crate::{
+    Caller, Problem, Services,
+    body::{self, Body},
+    openapi::texts::ShortText,
+};
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -75,9 +79,11 @@ struct EntitlementsBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CheckBody {
+    #[schema(value_type = ShortText)]
     key: String,
     /// How much more is wanted; 1 when not given.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "body::whole")]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_000_i64)]
     quantity: i64,
 }
 

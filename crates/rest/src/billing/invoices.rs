@@ -184,7 +184,11 @@ impl InvoiceBody {
 /// What this period will come to, if nothing more is used and nothing changes. Needs `billing.read`.
 #[utoipa::path(
     tag = "billing",
-    responses((status = 200, description = "The upcoming invoice", body = InvoiceBody))
+    responses(
+        (status = 200, description = "The upcoming invoice", body = InvoiceBody),
+        (status = 404, description = "`billing.invoice_not_found`"),
+        (status = 409, description = "`billing.amount_too_large`"),
+    )
 )]
 #[get("/v1/invoices/upcoming")]
 async fn upcoming(services: Data<Services>, caller: Caller) -> Result<Json<InvoiceBody>, Problem> {

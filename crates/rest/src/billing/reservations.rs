@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use crate::{
     Caller, Problem, Services,
-    body::{Body, PathId},
+    body::{self, Body, PathId},
+    openapi::texts::ShortText,
 };
 
 /// Adds the routes.
@@ -58,12 +59,15 @@ impl From<FinishError> for Problem {
 #[serde(deny_unknown_fields)]
 struct WishBody {
     /// Key of the entitlement, such as `tasks_per_month` or `max_concurrent_workflows`.
+    #[schema(value_type = ShortText)]
     key: String,
     /// From 1; 1 when not given.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "body::whole")]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_i64)]
     quantity: i64,
     /// How long the lease lives, 1 to 86400 seconds; 300 when not given.
-    #[serde(default = "five_minutes")]
+    #[serde(default = "five_minutes", deserialize_with = "body::whole")]
+    #[schema(minimum = 1, maximum = 86_400)]
     ttl_seconds: i64,
 }
 
@@ -80,6 +84,8 @@ const fn five_minutes() -> i64 {
 #[serde(deny_unknown_fields)]
 struct SettleBody {
     /// From 0; more or less than was held.
+    #[serde(deserialize_with = "body::whole")]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_000_i64)]
     quantity: i64,
 }
 
@@ -146,6 +152,7 @@ async fn reserve(
     request_body = SettleBody,
     responses(
         (status = 200, description = "It is settled", body = ReservationBody),
+        (status = 404, description = "`billing.reservation_not_found`"),
         (status = 409, description = "`billing.reservation_settled`"),
     )
 )]
@@ -171,6 +178,7 @@ async fn settle(
     params(("id" = Uuid, Path, description = "The reservation")),
     responses(
         (status = 200, description = "It is released", body = ReservationBody),
+        (status = 404, description = "`billing.reservation_not_found`"),
         (status = 409, description = "`billing.reservation_settled`"),
     )
 )]

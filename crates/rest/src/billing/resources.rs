@@ -79,8 +79,8 @@ impl From<Resource> for ResourceBody {
 #[utoipa::path(
     tag = "billing",
     params(
-        ("kind" = String, Path, description = "What it is, such as `agents`"),
-        ("external_id" = String, Path, description = "Your name for it"),
+        ("kind" = String, Path, description = "What it is, such as `agents`", pattern = "^[a-z][a-z0-9_]{0,62}$"),
+        ("external_id" = String, Path, description = "Your name for it", min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"),
     ),
     responses(
         (status = 201, description = "It is new", body = ResourceBody),
@@ -111,8 +111,8 @@ async fn put(
 #[utoipa::path(
     tag = "billing",
     params(
-        ("kind" = String, Path, description = "What it is, such as `agents`"),
-        ("external_id" = String, Path, description = "Your name for it"),
+        ("kind" = String, Path, description = "What it is, such as `agents`", pattern = "^[a-z][a-z0-9_]{0,62}$"),
+        ("external_id" = String, Path, description = "Your name for it", min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"),
     ),
     responses(
         (status = 204, description = "It is gone"),
@@ -136,7 +136,7 @@ async fn remove(
 /// The things of one kind, by name. Needs `resource.read`.
 #[utoipa::path(
     tag = "billing",
-    params(("kind" = String, Path, description = "What they are, such as `agents`"), PageQuery),
+    params(("kind" = String, Path, description = "What they are, such as `agents`", pattern = "^[a-z][a-z0-9_]{0,62}$"), PageQuery),
     responses((status = 200, description = "A page of things", body = ListBody<ResourceBody>))
 )]
 #[get("/v1/resources/{kind}")]

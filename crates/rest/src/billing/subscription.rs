@@ -189,7 +189,10 @@ impl From<Outlook> for OutlookBody {
 /// The tenant's subscription. Needs `billing.read`.
 #[utoipa::path(
     tag = "billing",
-    responses((status = 200, description = "The subscription", body = SubscriptionBody))
+    responses(
+        (status = 200, description = "The subscription", body = SubscriptionBody),
+        (status = 404, description = "`billing.not_subscribed`"),
+    )
 )]
 #[get("/v1/subscription")]
 async fn read(services: Data<Services>, caller: Caller) -> Result<Json<SubscriptionBody>, Problem> {
@@ -200,7 +203,10 @@ async fn read(services: Data<Services>, caller: Caller) -> Result<Json<Subscript
 #[utoipa::path(
     tag = "billing",
     request_body = ChangeBody,
-    responses((status = 200, description = "The subscription as it is now", body = OutlookBody))
+    responses(
+        (status = 200, description = "The subscription as it is now", body = OutlookBody),
+        (status = 404, description = "`billing.not_subscribed`"),
+    )
 )]
 #[post("/v1/subscription/change")]
 async fn change(
@@ -217,7 +223,10 @@ async fn change(
 #[utoipa::path(
     tag = "billing",
     request_body = ChangeBody,
-    responses((status = 200, description = "The subscription as it is, and what the change would do", body = OutlookBody))
+    responses(
+        (status = 200, description = "The subscription as it is, and what the change would do", body = OutlookBody),
+        (status = 404, description = "`billing.not_subscribed`"),
+    )
 )]
 #[post("/v1/subscription/change/preview")]
 async fn preview(

@@ -19,8 +19,9 @@ use uuid::Uuid;
 
 use crate::{
     Caller, Problem, Services,
-    body::{Body, OptionalBody, Params, PathId},
+    body::{self, Body, OptionalBody, Params, PathId},
     idempotency::ShownOnce,
+    openapi::texts,
     page::{ListBody, PageQuery},
 };
 
@@ -121,12 +122,16 @@ fn shown(key: ApiKey, text: &KeyText) -> HttpResponse {
 #[schema(as = ApiKeyCreation)]
 struct NewKeyBody {
     /// 1 to 255 characters; no other usable key of the tenant may have it.
+    #[schema(value_type = texts::Name)]
     name: String,
     /// Permission codes, wildcards such as `project.*`, or `read` and `write`. None allow nothing.
+    #[schema(max_items = 100)]
     scopes: Vec<String>,
     /// `live`, which is the default, or `test`.
+    #[schema(pattern = "^(live|test)$")]
     mode: Option<String>,
     /// `live` or `test`, as `mode`; or an environment of the project, by id or name.
+    #[schema(value_type = Option<texts::ShortText>)]
     environment: Option<String>,
     /// An environment of a project.
     environment_id: Option<Uuid>,
@@ -232,6 +237,7 @@ async fn read(
 #[schema(as = ApiKeyRevocation)]
 struct RevokeBody {
     /// At most 255 characters.
+    #[schema(value_type = Option<texts::ShortText>)]
     reason: Option<String>,
 }
 
@@ -265,7 +271,8 @@ async fn revoke(
 #[schema(as = ApiKeyRotation)]
 struct RotateBody {
     /// How long the old key goes on to work: 0 to 2,592,000.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::whole")]
+    #[schema(minimum = 0, maximum = 2_592_000)]
     overlap_seconds: i64,
 }
 
@@ -303,6 +310,7 @@ struct VerifyBody {
     #[schema(value_type = String)]
     key: secrecy::SecretString,
     /// What it must allow, such as `a.read AND (b.write OR c.read)`.
+    #[schema(max_length = 1000)]
     permissions: Option<String>,
 }
 

@@ -17,7 +17,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use crate::{
-    Problem, Services, body::Body, caller, idempotency::ShownOnce, tenancy::tenants::TenantBody,
+    Problem, Services,
+    body::Body,
+    caller,
+    idempotency::ShownOnce,
+    openapi::texts::{self, EmailAddress, NewPassword},
+    tenancy::tenants::TenantBody,
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -102,10 +107,12 @@ fn logged_in(
 #[serde(deny_unknown_fields)]
 #[schema(as = Registration)]
 struct RegistrationBody {
+    #[schema(value_type = EmailAddress)]
     email: String,
     /// 10 to 256 characters.
-    #[schema(value_type = String)]
+    #[schema(value_type = NewPassword)]
     password: SecretString,
+    #[schema(value_type = Option<texts::Name>)]
     name: Option<String>,
 }
 
@@ -114,6 +121,7 @@ struct RegistrationBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = LogIn)]
 struct LogInBody {
+    #[schema(value_type = EmailAddress)]
     email: String,
     #[schema(value_type = String)]
     password: SecretString,

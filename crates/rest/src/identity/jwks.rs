@@ -13,7 +13,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[utoipa::path(
     tag = "identity",
     security(()),
-    responses((status = 200, description = "A JSON Web Key Set"))
+    responses((status = 200, description = "A JSON Web Key Set", body = Object))
 )]
 #[get("/.well-known/jwks.json")]
 async fn jwks(services: Data<Services>) -> HttpResponse {

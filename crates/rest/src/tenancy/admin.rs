@@ -26,6 +26,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 struct ReasonBody {
     /// Goes into the tenant's audit trail; at most 1,000 characters.
+    #[schema(max_length = 1000, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     reason: Option<String>,
 }
 
@@ -51,8 +52,11 @@ async fn list(
 /// Moves a tenant to another state: `freeze`, `unfreeze`, `suspend`, `resume`, `archive` or `restore`.
 #[utoipa::path(
     tag = "operators",
-    params(("id" = uuid::Uuid, Path), ("verb" = String, Path)),
-    request_body = ReasonBody,
+    params(
+        ("id" = uuid::Uuid, Path),
+        ("verb" = String, Path, pattern = "^(freeze|unfreeze|suspend|resume|archive|restore)$"),
+    ),
+    request_body = Option<ReasonBody>,
     responses(
         (status = 200, description = "The tenant", body = TenantBody),
         (status = 404, description = "`tenancy.not_found`"),

@@ -22,6 +22,7 @@ use crate::{
     Caller, Problem, Services,
     body::{Body, Params, PathId},
     idempotency::ShownOnce,
+    openapi::texts::EmailAddress,
     page::{ListBody, PageQuery},
 };
 
@@ -113,6 +114,7 @@ impl From<Invitation> for InvitationBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewInvitationBody {
+    #[schema(value_type = EmailAddress)]
     email: String,
     /// Key of a role whose permissions the caller has.
     role: String,

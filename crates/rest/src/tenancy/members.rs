@@ -69,6 +69,7 @@ impl From<Member> for MemberBody {
 #[serde(deny_unknown_fields)]
 struct RolesBody {
     /// Keys of roles; at least one.
+    #[schema(min_items = 1)]
     roles: Vec<String>,
 }
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     Caller, Problem, Services,
     body::{Body, Params, PathId, etag, if_match},
+    openapi::texts::{self, EnvironmentName, ProjectSlug},
     page::{ListBody, PageQuery},
 };
 
@@ -85,8 +86,10 @@ impl From<Project> for ProjectBody {
 #[serde(deny_unknown_fields)]
 struct NewProjectBody {
     /// 1 to 255 characters.
+    #[schema(value_type = texts::Name)]
     name: String,
     /// 2 to 40 lower-case letters, digits and single dashes; made of the name when not given.
+    #[schema(value_type = Option<ProjectSlug>)]
     slug: Option<String>,
 }
 
@@ -95,8 +98,10 @@ struct NewProjectBody {
 #[serde(deny_unknown_fields)]
 struct ProjectChangeBody {
     /// 1 to 255 characters.
+    #[schema(value_type = Option<texts::Name>)]
     name: Option<String>,
     /// 2 to 40 lower-case letters, digits and single dashes.
+    #[schema(value_type = Option<ProjectSlug>)]
     slug: Option<String>,
 }
 
@@ -130,8 +135,10 @@ impl From<Environment> for EnvironmentBody {
 #[serde(deny_unknown_fields)]
 struct NewEnvironmentBody {
     /// 1 to 39 lower-case letters, digits and dashes.
+    #[schema(value_type = EnvironmentName)]
     name: String,
     /// `dev`, `staging` or `prod`.
+    #[schema(pattern = "^(dev|staging|prod)$")]
     kind: String,
 }
 
@@ -212,6 +219,7 @@ async fn read(
     request_body = ProjectChangeBody,
     responses(
         (status = 200, description = "The project, with its new ETag", body = ProjectBody),
+        (status = 404, description = "`tenancy.project_not_found`"),
         (status = 409, description = "`tenancy.project_slug_taken`"),
         (status = 412, description = "`request.stale`")
     )
@@ -266,7 +274,10 @@ async fn archive(
 #[utoipa::path(
     tag = "projects",
     params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The environments", body = ListBody<EnvironmentBody>))
+    responses(
+        (status = 200, description = "The environments", body = ListBody<EnvironmentBody>),
+        (status = 404, description = "`tenancy.project_not_found`")
+    )
 )]
 #[get("/v1/projects/{id}/environments")]
 async fn environments(
@@ -287,6 +298,7 @@ async fn environments(
     request_body = NewEnvironmentBody,
     responses(
         (status = 201, description = "The environment", body = EnvironmentBody),
+        (status = 404, description = "`tenancy.project_not_found`"),
         (status = 409, description = "`tenancy.environment_taken`")
     )
 )]

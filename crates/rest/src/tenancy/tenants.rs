@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     Caller, Problem, Services,
     body::{Body, PathId, etag, if_match},
+    openapi::texts::{self, TenantSlug},
     page::ListBody,
 };
 
@@ -131,8 +132,10 @@ fn shown(tenant: Tenant, status: StatusCode) -> HttpResponse {
 #[serde(deny_unknown_fields)]
 struct NewTenantBody {
     /// 1 to 255 characters.
+    #[schema(value_type = texts::Name)]
     name: String,
     /// 3 to 40 lower-case letters, digits and single dashes; made of the name when not given.
+    #[schema(value_type = Option<TenantSlug>)]
     slug: Option<String>,
 }
 
@@ -141,8 +144,10 @@ struct NewTenantBody {
 #[serde(deny_unknown_fields)]
 struct TenantChangeBody {
     /// 1 to 255 characters.
+    #[schema(value_type = Option<texts::Name>)]
     name: Option<String>,
     /// 3 to 40 lower-case letters, digits and single dashes.
+    #[schema(value_type = Option<TenantSlug>)]
     slug: Option<String>,
     /// An IANA time zone.
     timezone: Option<String>,

@@ -40,14 +40,18 @@ struct UsageQuery {
     #[param(format = DateTime)]
     to: Option<String>,
     /// `15m`, `hour`, `day`, `month` or `total`; `day` when not given.
+    #[param(pattern = "^(15m|hour|day|month|total)$")]
     granularity: Option<String>,
     /// `project`, `user`, `model`, or several with commas.
+    #[param(pattern = "^((project|user|model)(,(project|user|model))*)?$")]
     group_by: Option<String>,
     /// IANA time zone; the tenant's when not given.
     timezone: Option<String>,
     /// Rows in the page, 1 to 100; 50 when not given.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-fA-F]{2})*$")]
     cursor: Option<String>,
 }
 
@@ -115,6 +119,7 @@ pub(super) async fn read(
 #[into_params(parameter_in = Query)]
 struct SummaryQuery {
     /// How many days, today among them: 1 to 366; 30 when not given.
+    #[param(minimum = 1, maximum = 366)]
     days: Option<i64>,
 }
 

@@ -51,6 +51,7 @@ struct IngestQuery {
 
 /// An event in the plain form. CloudEvents 1.0 are taken too.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = UsageEvent)]
 struct EventBody {
     /// The sender's id for the event: the same when it is sent again. At most 255 bytes.
@@ -98,10 +99,16 @@ enum EventsBody {
     /// At most 1,000.
     Many(Vec<EventBody>),
     /// At most 1,000, in an object.
-    Wrapped {
-        /// The events.
-        events: Vec<EventBody>,
-    },
+    Wrapped(WrappedBody),
+}
+
+/// Events in an object.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WrappedUsageEvents)]
+struct WrappedBody {
+    /// The events, at most 1,000.
+    events: Vec<EventBody>,
 }
 
 /// What became of each event.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     Caller, Problem, Services,
     body::{Body, Params},
+    openapi::texts::{self, FieldName, MeterKey},
     page::{ListBody, PageQuery},
 };
 
@@ -46,18 +47,24 @@ impl From<ListMetersError> for Problem {
 #[schema(as = NewMeter)]
 struct NewMeterBody {
     /// What events call it: a lower-case letter, then at most 63 of `a-z0-9_.`.
+    #[schema(value_type = MeterKey)]
     key: String,
     /// A name for people; the key when not given.
+    #[schema(value_type = Option<texts::Name>)]
     name: Option<String>,
     /// `sum`, `count`, `max`, `min`, `latest` or `unique`.
+    #[schema(pattern = "^(sum|count|max|min|latest|unique)$")]
     aggregation: String,
     /// The unit of a quantity.
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     unit: String,
     /// Fields by which its usage is told apart, at most 4.
     #[serde(default)]
+    #[schema(value_type = Vec<FieldName>, max_items = 4)]
     dimensions: Vec<String>,
     /// The field of an event that holds its value, when that is not `quantity`. `unique` counts the different values of this field.
     #[serde(alias = "field")]
+    #[schema(value_type = Option<FieldName>)]
     value_field: Option<String>,
     /// Whether a quantity may be less than zero.
     #[serde(default)]

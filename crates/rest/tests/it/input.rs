@@ -88,14 +88,43 @@ async fn other_media_types_and_unknown_routes_are_problems_too() {
             &json!("request.unsupported_media_type")
         )
     );
-    for (status, problem) in [
-        ann.get("/v1/nothing").await,
-        ann.put("/v1/projects", json!({})).await,
+    let (status, problem) = ann.get("/v1/nothing").await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::NOT_FOUND, &json!("request.no_such_route"))
+    );
+}
+
+#[actix_web::test]
+async fn a_method_that_the_path_does_not_have_is_told_which_ones_it_has() {
+    let app = TestApp::start().await;
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for (method, path, allowed) in [
+        (Method::PUT, "/v1/projects", "GET, HEAD, POST"),
+        (Method::OPTIONS, "/v1/projects", "GET, HEAD, POST"),
+        (Method::TRACE, "/healthz", "GET, HEAD"),
+        // Not the key, or the invoice, whose id is a word.
+        (Method::GET, "/v1/api-keys/verify", "POST"),
+        (Method::HEAD, "/v1/invitations/accept", "POST"),
+        (Method::DELETE, "/v1/invoices/upcoming", "GET, HEAD"),
+        (Method::HEAD, &format!("/v1/members/{id}"), "PATCH, DELETE"),
+        (
+            Method::POST,
+            &format!("/v1/tenants/{id}"),
+            "GET, HEAD, PATCH, DELETE",
+        ),
     ] {
+        let response = app.request(method.clone(), path).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 405, "{method} {path}");
         assert_eq!(
-            (status, &problem["code"]),
-            (StatusCode::NOT_FOUND, &json!("request.no_such_route"))
+            response.headers()[header::ALLOW],
+            allowed,
+            "{method} {path}"
         );
+        if method != Method::HEAD {
+            let (_, problem) = read(response).await;
+            assert_eq!(problem["code"], "request.method_not_allowed", "{problem}");
+        }
     }
 }
 
@@ -328,5 +357,27 @@ async fn a_nul_is_refused_by_the_field_that_holds_it() {
             "{field}: {problem}"
         );
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+    }
+}
+
+#[actix_web::test]
+async fn a_body_that_may_be_left_out_may_be_null_and_is_json_when_it_is_there() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let (_, key) = ann
+        .post("/v1/api-keys", json!({ "name": "ci", "scopes": [] }))
+        .await;
+    let path = format!("/v1/api-keys/{}/revoke", text(&key["id"]));
+    for (kind, body, status) in [
+        ("text/plain", "gone", 415),
+        ("application/json", "[]", 422),
+        ("application/json", " null ", 200),
+        ("application/json", "", 200),
+        ("text/plain", "", 200),
+    ] {
+        let request = ann.request(Method::POST, &path);
+        let request = request.header(header::CONTENT_TYPE, kind).body(body);
+        let (found, answer) = read(request.send().await.unwrap()).await;
+        assert_eq!(found.as_u16(), status, "{kind} {body:?}: {answer}");
     }
 }
