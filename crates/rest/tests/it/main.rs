@@ -29,6 +29,7 @@ mod invitations;
 mod isolation;
 mod members;
 mod openapi;
+mod openapi_matrix;
 mod projects;
 mod tenants;
 mod usage_events;
