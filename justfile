@@ -47,6 +47,10 @@ schema:
 openapi:
     UPDATE_OPENAPI=1 cargo test --package plinth-rest --test it openapi
 
+# Hold the running API against its contract (needs Python)
+schemathesis:
+    .ci/schemathesis
+
 # Measure `GET /v1/projects` against its ceilings: see docs/performance.md
 bench *arguments='--bench projects':
     cargo bench {{ arguments }}
