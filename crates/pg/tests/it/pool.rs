@@ -1,6 +1,6 @@
 //! The pool under stress: whatever happens to a unit of work, the next one on its connection is nobody's but its own.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query,
@@ -34,7 +34,8 @@ impl Seed {
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("PLINTH_SEED={} plays this again", self.0);
+            let seed = self.0;
+            let _said = writeln!(std::io::stderr(), "PLINTH_SEED={seed} plays this again");
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    io::Write,
     panic::resume_unwind,
     sync::{Arc, Barrier},
     time::{Duration, Instant},
@@ -308,7 +309,10 @@ pub(crate) async fn run(db: &TestDb, pg: &Pg, units: u64, seed: u64) {
         *ends.entry(*end).or_default() += 1;
     }
     let unsure = refused.count();
-    eprintln!("{units} units in {took:?}: {ends:?}, {unsure} without an answer; seed {seed}");
+    let _said = writeln!(
+        std::io::stderr(),
+        "{units} units in {took:?}: {ends:?}, {unsure} without an answer; seed {seed}"
+    );
     // One in 25 was given up by its caller, and few of the rest may have found no connection in time.
     assert!(
         unsure as u64 <= units / 20,
