@@ -51,6 +51,10 @@ openapi:
 schemathesis:
     .ci/schemathesis
 
+# Kill, freeze and cut off the processes of a private deployment under load, then check that nothing was lost, doubled or leaked
+chaos *arguments='--seconds 300':
+    cargo run --bin plinth-dev -- chaos {{ arguments }}
+
 # Measure `GET /v1/projects` against its ceilings: see docs/performance.md
 bench *arguments='--bench projects':
     cargo bench {{ arguments }}

@@ -31,11 +31,16 @@ pub(crate) struct Answer {
 
 impl Api {
     pub(crate) fn at(url: &str) -> Result<Self, Failure> {
+        Self::with_patience(url, Duration::from_secs(30))
+    }
+
+    /// For callers who give up on an answer after `patience`.
+    pub(crate) fn with_patience(url: &str, patience: Duration) -> Result<Self, Failure> {
         let http = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(Duration::from_secs(2))
-            .timeout(Duration::from_secs(30))
+            .timeout(patience)
             .build()
             .while_("making an HTTP client")?;
         Ok(Self {
@@ -78,22 +83,24 @@ impl Caller {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.call(Method::GET, path, None).await
+        self.send(Method::GET, path, None, None).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Result<Answer, Failure> {
-        self.call(Method::POST, path, Some(body)).await
+        self.send(Method::POST, path, Some(&body), None).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: Value) -> Result<Answer, Failure> {
-        self.call(Method::PUT, path, Some(body)).await
+        self.send(Method::PUT, path, Some(&body), None).await
     }
 
-    async fn call(
+    /// Any call, under an `Idempotency-Key` when it has one.
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
-        body: Option<Value>,
+        body: Option<&Value>,
+        idempotency_key: Option<&str>,
     ) -> Result<Answer, Failure> {
         let call = format!("{method} {path}");
         let mut request = self
@@ -106,8 +113,11 @@ impl Caller {
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Tenant-ID", tenant);
         }
+        if let Some(key) = idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
         if let Some(body) = body {
-            request = request.json(&body);
+            request = request.json(body);
         }
         let answer = request.send().await.while_(&call)?;
         let status = answer.status().as_u16();

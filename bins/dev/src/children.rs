@@ -84,7 +84,8 @@ impl Children {
     }
 }
 
-fn spawn(home: &Home, program: &Program) -> Result<Child, Failure> {
+/// Starts a program, with its output in its log and its process noted.
+pub(crate) fn spawn(home: &Home, program: &Program) -> Result<Child, Failure> {
     let doing = format!("starting {}", program.path.display());
     let path = home.log(program.name);
     let log = File::options()

@@ -1,5 +1,7 @@
 //! The private cluster, its roles and the schema.
 
+use std::{thread, time::Duration};
+
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
     sql_query, sql_types::Bool,
@@ -17,6 +19,8 @@ use crate::{
 /// A running cluster with an up-to-date schema.
 pub(crate) struct Database {
     cluster: Cluster,
+    binaries: Binaries,
+    options: Options,
     /// For the API: role `plinth_app`.
     pub(crate) app_url: String,
     /// For the worker: role `plinth_worker`.
@@ -58,8 +62,31 @@ impl Database {
             app_url: url("plinth_app", &secrets.app_password),
             worker_url: url("plinth_worker", &secrets.worker_password),
             owner_url: url("plinth_owner", &secrets.owner_password),
+            options: Options {
+                port: cluster.port(),
+                ..options
+            },
+            binaries,
             cluster,
         })
+    }
+
+    /// For whoever looks at everything: the role `postgres`.
+    pub(crate) fn superuser_url(&self) -> String {
+        self.cluster.superuser_url("plinth")
+    }
+
+    /// Ends the server as `how` does, leaves it down for `pause`, and starts it on the same port.
+    pub(crate) fn restart(
+        mut self,
+        how: impl FnOnce(Cluster),
+        pause: Duration,
+    ) -> Result<Self, Failure> {
+        how(self.cluster);
+        thread::sleep(pause);
+        self.cluster = Cluster::start(&self.binaries, &self.options, &|line| say(line))
+            .while_("starting PostgreSQL again")?;
+        Ok(self)
     }
 
     pub(crate) fn stop(self) {
@@ -97,6 +124,19 @@ fn migrate(cluster: &Cluster, secrets: &Secrets) -> Result<(), Failure> {
         set_password(&url, role, password).while_(format!("giving {role} its password"))?;
     }
     Ok(())
+}
+
+/// Asks the database something, on a connection of its own.
+pub(crate) async fn ask<T: Send + 'static>(
+    url: &str,
+    question: impl FnOnce(&mut PgConnection) -> Result<T, diesel::result::Error> + Send + 'static,
+) -> Result<T, Failure> {
+    let url = url.to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut conn = PgConnection::establish(&url).while_("connecting to the database")?;
+        question(&mut conn).while_("asking the database")
+    });
+    asked.await.while_("asking the database")?
 }
 
 #[derive(QueryableByName)]

@@ -34,7 +34,10 @@ impl Home {
         }
         let home = Self { folder, lock };
         for program in ["plinth-api", "plinth-worker"] {
-            home.end_left_over(program)?;
+            // Where several of one program run, they are numbered.
+            for number in ["", "-1", "-2"] {
+                home.end_left_over(program, number)?;
+            }
         }
         Ok(home)
     }
@@ -70,8 +73,9 @@ impl Home {
     }
 
     /// Ends the process that a killed run noted, if the process of that id still is that program.
-    fn end_left_over(&self, program: &str) -> Result<(), Failure> {
-        let noted = fs::read_to_string(self.pid_file(program)).ok();
+    fn end_left_over(&self, program: &str, number: &str) -> Result<(), Failure> {
+        let name = format!("{program}{number}");
+        let noted = fs::read_to_string(self.pid_file(&name)).ok();
         let pid = noted.and_then(|text| text.trim().parse().ok());
         let ours = |pid: &u32| process::command_line(*pid).is_some_and(|it| it.contains(program));
         if let Some(pid) = pid.filter(ours)
@@ -81,7 +85,7 @@ impl Home {
                 "{program} of an earlier run (process {pid}) does not end"
             )));
         }
-        self.forget(program);
+        self.forget(&name);
         Ok(())
     }
 }

@@ -1,20 +1,24 @@
-//! `cargo dev` runs all of Plinth on a private PostgreSQL; `cargo demo` plays a customer's story against it.
+//! `cargo dev` runs all of Plinth on a private PostgreSQL; `cargo demo` plays a customer's story against it; `just chaos` kills its
+//! processes under load and counts what is left.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `up` | `cargo dev`: start, say what runs, stop |
 //! | `demo` | `cargo demo`: the story, a step at a time |
+//! | `chaos` | faults under load, and the books afterwards |
 //! | `stack` | everything that runs, started in order and stopped in the opposite one |
 //! | `home` | the folder that survives: data, secrets, `dev.env` |
 //! | `secrets` | what is drawn once and kept |
 //! | `database` | the private cluster, its roles and the schema |
 //! | `programs` | `plinth-api` and `plinth-worker`: built, found, and told where things are |
 //! | `children` | the two as processes: watched, restarted, stopped |
+//! | `private` | temporary folders, and what killed runs left in them |
 //! | `demo_tenant` | the tenant that a newcomer finds |
 //! | `api` | calls to the API |
 //! | `env_file` | files of `KEY=value` lines |
 
 mod api;
+mod chaos;
 mod children;
 mod database;
 mod demo;
@@ -23,6 +27,7 @@ mod env_file;
 mod environment;
 mod failure;
 mod home;
+mod private;
 mod programs;
 mod secrets;
 mod stack;
@@ -47,6 +52,8 @@ enum Command {
     Up,
     /// Play a customer's story against a running `cargo dev`, or against a private one that is gone afterwards.
     Demo,
+    /// Kill, freeze and cut off the processes of a private deployment under load, then check that nothing was lost, doubled or leaked.
+    Chaos(chaos::Arguments),
 }
 
 #[tokio::main]
@@ -54,6 +61,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Up => up::run().await,
         Command::Demo => demo::run().await,
+        Command::Chaos(arguments) => chaos::run(&arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

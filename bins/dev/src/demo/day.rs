@@ -8,8 +8,9 @@ use diesel::{
 };
 use tokio::time::sleep;
 
-use super::{Story, ask_database, events::METRIC, events::Sent, heading, proved, stage::Stage};
+use super::{Story, events::METRIC, events::Sent, heading, proved, stage::Stage};
 use crate::{
+    database::ask,
     failure::{Failure, While},
     terminal::Progress,
 };
@@ -74,7 +75,7 @@ async fn closed_day(stage: &Stage, story: &Story, sent: &Sent) -> Result<Day, Fa
     let start = Instant::now();
     loop {
         let (tenant, date) = (story.tenant_id.clone(), sent.yesterday.date().to_string());
-        let found: Option<Day> = ask_database(&stage.owner_url, move |conn| {
+        let found: Option<Day> = ask(&stage.owner_url, move |conn| {
             sql_query(DAY)
                 .bind::<Text, _>(tenant)
                 .bind::<Text, _>(date)

@@ -18,11 +18,9 @@ mod people;
 mod stage;
 mod trail;
 
-use diesel::{Connection, PgConnection};
-
 use crate::{
     api::{Api, Caller},
-    failure::{Failure, While},
+    failure::Failure,
     terminal::say,
     up::told_to_stop,
 };
@@ -82,17 +80,4 @@ fn heading(what: &str) {
 /// A step that did what it should, and what that proves.
 fn proved(what: &str) {
     say(&format!("  ✓ {what}"));
-}
-
-/// Asks the database something, on a connection of its own.
-async fn ask_database<T: Send + 'static>(
-    url: &str,
-    question: impl FnOnce(&mut PgConnection) -> Result<T, diesel::result::Error> + Send + 'static,
-) -> Result<T, Failure> {
-    let url = url.to_owned();
-    let asked = tokio::task::spawn_blocking(move || {
-        let mut conn = PgConnection::establish(&url).while_("connecting to the database")?;
-        question(&mut conn).while_("asking the database")
-    });
-    asked.await.while_("asking the database")?
 }

@@ -2,18 +2,13 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
 };
 
-use local_pg::{Durability, process};
+use local_pg::Durability;
 
 use crate::{
-    api::Api,
-    environment,
-    failure::{Failure, While},
-    home::{Home, read_dev_env},
-    stack::Stack,
+    api::Api, environment, failure::Failure, home::read_dev_env, private, stack::Stack,
     terminal::say,
 };
 
@@ -25,7 +20,7 @@ pub(super) struct Stage {
     private: Option<(Stack, PathBuf)>,
 }
 
-/// Private folders are named after their process, so that a later run knows which ones nobody needs.
+/// What private folders are called.
 const PREFIX: &str = "plinth-demo-";
 
 impl Stage {
@@ -41,9 +36,9 @@ impl Stage {
             return Ok(running);
         }
         say("No `cargo dev` runs here: starting a private one.");
-        sweep();
-        let folder = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
-        let stack = Stack::start(&folder, free_port()?, Durability::ThrowAway).await?;
+        private::sweep(PREFIX);
+        let folder = private::folder(PREFIX);
+        let stack = Stack::start(&folder, private::free_port()?, Durability::ThrowAway).await?;
         let described =
             Self::of(&folder)?.ok_or_else(|| Failure::new("dev.env is not complete"))?;
         Ok(Self {
@@ -77,31 +72,4 @@ impl Stage {
             let _later_runs_sweep = fs::remove_dir_all(folder);
         }
     }
-}
-
-/// Ends and removes what killed runs left.
-fn sweep() {
-    for entry in fs::read_dir(std::env::temp_dir())
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
-        if pid.is_some_and(|pid| !process::runs(pid)) {
-            // Taking the folder ends the programs that were noted in it.
-            let _nothing_left = Home::take(&entry.path());
-            if local_pg::cluster::stop_left_over(&entry.path().join("postgres")) {
-                let _next_time = fs::remove_dir_all(entry.path());
-            }
-        }
-    }
-}
-
-fn free_port() -> Result<u16, Failure> {
-    let doing = "looking for a free port";
-    let listener = TcpListener::bind("127.0.0.1:0").while_(doing)?;
-    Ok(listener.local_addr().while_(doing)?.port())
 }

@@ -9,7 +9,8 @@ use diesel::{
     sql_types::{BigInt, Text},
 };
 
-use super::{Story, ask_database, heading, proved, stage::Stage};
+use super::{Story, heading, proved, stage::Stage};
+use crate::database::ask;
 use crate::failure::Failure;
 
 /// What the story must have left in the trail: the beginning of an action.
@@ -64,7 +65,7 @@ pub(super) async fn cannot_be_changed(stage: &Stage) -> Result<(), Failure> {
         "delete from audit_events",
         "update audit_events set action = 'nothing'",
     ] {
-        let refused = ask_database(&stage.app_url, move |conn| conn.batch_execute(attempt)).await;
+        let refused = ask(&stage.app_url, move |conn| conn.batch_execute(attempt)).await;
         match refused {
             Err(refused) if refused.0.contains("permission denied") => {}
             Err(other) => return Err(other),
@@ -84,7 +85,7 @@ struct Count {
 /// The API's own role, without the API: sees nothing, then one tenant.
 pub(super) async fn one_tenant_at_a_time(stage: &Stage, story: &Story) -> Result<(), Failure> {
     let tenant = story.tenant_id.clone();
-    let (nobody, own) = ask_database(&stage.app_url, move |conn| {
+    let (nobody, own) = ask(&stage.app_url, move |conn| {
         let count =
             |conn: &mut _| sql_query("select count(*) from memberships").get_result::<Count>(conn);
         let nobody = count(conn)?.count;
