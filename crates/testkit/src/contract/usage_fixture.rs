@@ -33,11 +33,7 @@ impl Dice {
 }
 
 /// Adds a project that events may name.
-pub(super) async fn add_project(
-    backend: &impl Backend,
-    tenant_id: TenantId,
-    project_id: ProjectId,
-) {
+pub async fn add_project(backend: &impl Backend, tenant_id: TenantId, project_id: ProjectId) {
     let id = project_id.to_string();
     let slug = id.rsplit('-').next().unwrap_or_default();
     let project = Project {

@@ -5,7 +5,7 @@ use plinth_usage::{
     Granularity, GroupBy, IngestError, Item, Options, UsageRequest,
     ingest::{MAX_AGE, MAX_AHEAD, MAX_ITEMS},
 };
-use testkit::contract::Backend;
+use testkit::contract::usage_fixture::add_project;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339, macros::datetime};
 
 use crate::memory_fixture::{Desk, START, letters, page, refusals};
@@ -205,8 +205,8 @@ async fn a_key_of_one_project_sends_and_reads_that_project() {
         letters(&taken.unwrap())
     };
     assert_eq!(ingest(&bound).await, "rrr", "no project is there yet");
-    desk.memory.add_project(desk.tenant_id, own).await;
-    desk.memory.add_project(desk.tenant_id, other).await;
+    add_project(&desk.memory, desk.tenant_id, own).await;
+    add_project(&desk.memory, desk.tenant_id, other).await;
     assert_eq!(ingest(&bound).await, "aar");
     assert_eq!(ingest(&desk.by).await, "cda", "`a` was the project's");
     assert_eq!(quantity(&desk, "chat").await, "10");
