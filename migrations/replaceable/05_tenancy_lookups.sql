@@ -1,4 +1,5 @@
--- Look-ups that come before a tenant is known. Each is narrow, pinned, and not for everybody.
+-- Look-ups that come before a tenant is known. Each is narrow, pinned, and not for everybody. `pg_temp` stands last in every pinned path:
+-- left out, it would be searched first, and a caller's temporary table could stand in for ours.
 
 -- Whether a set of codes with wildcards covers one code. The same algebra as `kernel::permission`.
 create or replace function app.codes_cover(held text[], wanted text) returns boolean language sql immutable as $$
@@ -12,7 +13,7 @@ $$;
 
 -- Codes that a member holds through roles of the system and of the tenant.
 create or replace function app.member_permissions(p_tenant uuid, p_user uuid) returns text[]
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select coalesce(array_agg(distinct code), '{}')
     from public.membership_roles r
     left join public.system_roles s on s.key = r.role_key
@@ -25,7 +26,7 @@ $$;
 create or replace function app.memberships_of(p_user uuid)
     returns table (tenant_id uuid, id uuid, slug text, name text, status text, status_reason text, kind text, plan_code text,
                    is_personal boolean, timezone text, version bigint, created_at timestamptz, roles text[], permissions text[])
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select t.id, t.id, t.slug, t.name, t.status, t.status_reason, t.kind, t.plan_code, t.is_personal, t.timezone, t.version, t.created_at,
         array(select r.role_key from public.membership_roles r
               where r.tenant_id = m.tenant_id and r.user_id = m.user_id order by r.role_key),
@@ -37,7 +38,7 @@ $$;
 
 -- Whether a slug is free: used by nobody, and given up by nobody else in the last 90 days.
 create or replace function app.slug_is_free(p_slug text, p_tenant uuid) returns boolean
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select not exists (select from public.tenants t where t.slug = p_slug and t.id <> p_tenant)
        and not exists (select from public.tenant_slug_history h
                        where h.slug = p_slug and h.tenant_id <> p_tenant and h.released_at > now() - interval '90 days')
@@ -45,7 +46,7 @@ $$;
 
 -- The tenant that an invitation invites to: its token is checked before the tenant is known.
 create or replace function app.tenant_of_invitation(p_id uuid) returns uuid
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select i.tenant_id from public.invitations i where i.id = p_id
 $$;
 
@@ -53,7 +54,7 @@ drop function if exists app.tenant_for_external_ref(text, text);
 
 -- Roles over the whole deployment.
 create or replace function app.global_permissions_of(p_user uuid) returns text[]
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select coalesce(array_agg(distinct code), '{}')
     from public.global_roles g join public.system_roles s on s.key = g.role_key and s.scope = 'global'
     cross join lateral unnest(s.permissions) as code
@@ -66,7 +67,7 @@ $$;
 create or replace function app.admin_tenants(p_after uuid, p_limit integer)
     returns table (id uuid, slug text, name text, status text, status_reason text, plan_code text, kind text, is_personal boolean,
                    timezone text, version bigint, created_at timestamptz)
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select t.id, t.slug, t.name, t.status, t.status_reason, t.plan_code, t.kind, t.is_personal, t.timezone, t.version, t.created_at
     from public.tenants t
     where (select app.codes_cover(app.global_permissions_of(app.current_user_id()), 'tenant.admin')
@@ -77,7 +78,7 @@ $$;
 
 -- A tenant keeps at least one active owner; checked when the transaction ends, so that a transfer may pass through none.
 create or replace function app.check_last_owner() returns trigger
-    language plpgsql security definer set search_path = pg_catalog, public as $$
+    language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
     tenant uuid := coalesce(old.tenant_id, new.tenant_id);
 begin

@@ -92,7 +92,7 @@ end $$;
 
 -- Events with any time must find a partition, so old imports go to the default one.
 create or replace function app.ensure_audit_partitions(months_ahead integer default 2)
-    returns integer language plpgsql security definer set search_path = pg_catalog, public set lock_timeout = '3s' as $$
+    returns integer language plpgsql security definer set search_path = pg_catalog, public, pg_temp set lock_timeout = '3s' as $$
 begin
     -- Workers take turns, or two of them would make the same partition.
     perform pg_advisory_xact_lock(hashtext('app.ensure_audit_partitions'));
@@ -105,20 +105,20 @@ end $$;
 
 -- The three helpers that application schemas expect: correct, and safe to call in policies.
 create or replace function auth.user_tenant_ids() returns uuid[]
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select coalesce(array_agg(m.tenant_id), '{}') from public.memberships m
     where m.user_id = app.current_user_id() and m.status = 'active'
 $$;
 
 create or replace function auth.is_tenant_owner(tenant uuid) returns boolean
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select exists (
         select from public.memberships m join public.membership_roles r using (tenant_id, user_id)
         where m.tenant_id = tenant and m.user_id = app.current_user_id() and m.status = 'active' and r.role_key = 'owner')
 $$;
 
 create or replace function auth.user_has_permission(code text, tenant uuid) returns boolean
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select tenant is not null and exists (
         select from public.memberships m
         where m.tenant_id = tenant and m.user_id = app.current_user_id() and m.status = 'active'

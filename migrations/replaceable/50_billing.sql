@@ -16,7 +16,7 @@ create or replace trigger subscriptions_touch before update on subscriptions
 -- is the history that invoices read and the copies of the plan's code. At most `batch` at a time; two workers share the work, and a tenant
 -- whose row somebody holds, such as for another order, is left for the next time.
 create or replace function app.apply_due_plan_changes(due_at timestamptz, batch integer default 500)
-    returns integer language plpgsql security definer set search_path = pg_catalog, public as $$
+    returns integer language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
     moved integer;
 begin

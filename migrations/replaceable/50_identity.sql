@@ -8,7 +8,7 @@ select app.protect_own_rows('public.sessions', 'user_id', 'current_user_id');
 create or replace function app.credential_for_email(p_email text)
     returns table (id uuid, email text, email_verified boolean, name text, status text, last_tenant_id uuid,
                    created_at timestamptz, password_hash text)
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select u.id, u.email, u.email_verified, u.name, u.status, u.last_tenant_id, u.created_at, c.password_hash
     from public.users u left join public.user_credentials c on c.user_id = u.id
     where u.email = p_email
@@ -20,7 +20,7 @@ drop function if exists app.user_for_identity(text, text);
 create or replace function app.session_for_token(p_session uuid)
     returns table (id uuid, user_id uuid, family_digest bytea, turn_digest bytea, created_at timestamptz,
                    expires_at timestamptz, revoked_at timestamptz, last_tenant_id uuid)
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select s.id, s.user_id, s.family_digest, s.turn_digest, s.created_at, s.expires_at, s.revoked_at, u.last_tenant_id
     from public.sessions s join public.users u on u.id = s.user_id
     where s.id = p_session and u.status = 'active'
@@ -33,7 +33,7 @@ create or replace function app.api_key_for(p_key_id text)
                    expires_at timestamptz, revoked_at timestamptz, revoked_reason text, overlap_until timestamptz,
                    rotated_from uuid, last_used_at timestamptz, created_at timestamptz,
                    tenant_status text, creator_is_active boolean, creator_permissions text[])
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select k.tenant_id, k.id, k.name, k.key_id, k.mode, k.scopes, k.hash_kind, k.hash, k.pepper_version,
         k.project_id, k.environment_id, k.created_by, k.expires_at, k.revoked_at, k.revoked_reason, k.overlap_until,
         k.rotated_from, k.last_used_at, k.created_at, t.status,
@@ -48,7 +48,7 @@ $$;
 
 -- Writes when keys were used, never backwards. In a transaction of a tenant it reaches the keys of that tenant and no others.
 create or replace function app.touch_api_keys(p_tenants uuid[], p_ids uuid[], p_times timestamptz[]) returns void
-    language sql volatile security definer set search_path = pg_catalog, public as $$
+    language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
     update public.api_keys k set last_used_at = used.at
     from unnest(p_tenants, p_ids, p_times) as used(tenant_id, id, at)
     where k.tenant_id = used.tenant_id and k.id = used.id and (k.last_used_at is null or k.last_used_at < used.at)
@@ -63,7 +63,7 @@ create or replace function app.access_of_user(
     returns table (id uuid, email text, email_verified boolean, name text, status text, last_tenant_id uuid,
                    created_at timestamptz, session_is_live boolean, global_permissions text[], claimed_tenant_id uuid,
                    tenant_id uuid, tenant_status text, roles text[], permissions text[])
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     with person as (
         select u.* from public.users u
         where u.id = coalesce(p_user, (select i.user_id from public.user_identities i
@@ -114,21 +114,21 @@ grant execute on function
 
 -- The bell. Whoever caches what somebody may do listens to `plinth_access`; the payload is the tenant or the user that changed.
 create or replace function app.ring_tenant() returns trigger
-    language plpgsql set search_path = pg_catalog, public as $$
+    language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 begin
     perform pg_notify('plinth_access', coalesce(new.tenant_id, old.tenant_id)::text);
     return null;
 end $$;
 
 create or replace function app.ring_id() returns trigger
-    language plpgsql set search_path = pg_catalog, public as $$
+    language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 begin
     perform pg_notify('plinth_access', new.id::text);
     return null;
 end $$;
 
 create or replace function app.ring_user() returns trigger
-    language plpgsql set search_path = pg_catalog, public as $$
+    language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 begin
     perform pg_notify('plinth_access', coalesce(new.user_id, old.user_id)::text);
     return null;

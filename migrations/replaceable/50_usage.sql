@@ -2,7 +2,7 @@
 
 -- Makes partitions from last month to `months_ahead` from now, each with the key that lets an event in once, and reports how many are new.
 create or replace function app.ensure_usage_partitions(months_ahead integer default 2)
-    returns integer language plpgsql security definer set search_path = pg_catalog, public set lock_timeout = '3s' as $$
+    returns integer language plpgsql security definer set search_path = pg_catalog, public, pg_temp set lock_timeout = '3s' as $$
 declare
     made integer;
     leaf name;
@@ -58,7 +58,7 @@ $$;
 
 -- Time zones of tenants, for the worker, which rolls up all of them at once.
 create or replace function app.usage_zones(tenants uuid[]) returns table (tenant_id uuid, timezone text)
-    language sql stable security definer set search_path = pg_catalog, public as $$
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select t.id, t.timezone from public.tenants t where t.id = any (tenants)
 $$;
 

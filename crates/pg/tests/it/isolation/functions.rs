@@ -13,12 +13,12 @@ pub(super) const FUNCTIONS: Gate = Gate {
             where exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) a where a.grantee = 0)
         union all
         select shown || ': runs as its owner, with the caller''s search_path' from function
-            where prosecdef and not coalesce('search_path=pg_catalog, public' = any (proconfig), false)
+            where prosecdef and not coalesce('search_path=pg_catalog, public, pg_temp' = any (proconfig), false)
         union all
         select shown || ': belongs to ' || proowner::regrole from function where proowner <> 'plinth_owner'::regrole
         union all
         select shown || ': sets ' || setting from function, unnest(proconfig) as setting
-            where setting not in ('search_path=pg_catalog, public', 'lock_timeout=3s')
+            where setting not in ('search_path=pg_catalog, public, pg_temp', 'lock_timeout=3s')
         union all
         select shown || ': is trusted to leak nothing' from function where proleakproof
         union all
@@ -78,7 +78,7 @@ async fn functions_that_run_as_the_owner_are_pinned_and_few() {
                 "app.count(): runs as its owner, with the caller's search_path",
             ),
             (
-                &format!("{count} set search_path = pg_catalog, public {body}"),
+                &format!("{count} set search_path = pg_catalog, public, pg_temp {body}"),
                 "app.count(): belongs to postgres",
             ),
             (
