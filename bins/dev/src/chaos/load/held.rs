@@ -55,7 +55,7 @@ async fn finish(client: &mut Client, id: &str, quantity: u64) {
         ("release", json!({}))
     };
     let path = format!("/v1/quota/reservations/{id}/{verb}");
-    let request = Request::post(&path, body).once(format!("{verb} {id}"));
+    let request = Request::post(&path, body).once(format!("{verb}-{id}"));
     if let Outcome::Answer(answer) = client.until_answered("reservation ended", request).await
         && answer.status != 200
     {

@@ -148,7 +148,7 @@ pub(super) async fn end(client: &mut Client, kind: &'static Kind, made: Made) {
     let request = if *method == Method::DELETE {
         Request::delete(&path)
     } else {
-        Request::post(&path, json!({})).once(format!("end {}", made.name))
+        Request::post(&path, json!({})).once(format!("end-{}", made.name))
     };
     match client.until_answered(kind.ended, request).await {
         // A DELETE has no key: the second one finds nothing, and that is an answer.

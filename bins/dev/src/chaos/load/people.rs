@@ -44,11 +44,12 @@ async fn join(client: &mut Client, apis: &[Api; 2], invited: Made) -> Option<(St
     let anybody = apis.each_ref().map(Api::anybody);
     let account = json!({ "email": email, "password": PASSWORD });
     let request =
-        Request::post("/v1/auth/register", account.clone()).once(format!("register {email}"));
+        Request::post("/v1/auth/register", account.clone()).once(format!("register-{email}"));
     if let Outcome::Answer(answer) = client.until_answered_as(&anybody, "sign-up", request).await
         && answer.status != 201
     {
         client.surprised(&answer);
+        return None;
     }
     let login = Request::post("/v1/auth/login", account);
     let session = told(client, &anybody, "log-in", login).await?;
@@ -56,7 +57,7 @@ async fn join(client: &mut Client, apis: &[Api; 2], invited: Made) -> Option<(St
     let person = apis.each_ref().map(|api| api.bearer(&bearer));
     let me = told(client, &person, "me", Request::get("/v1/me")).await?;
     let accept = Request::post("/v1/invitations/accept", json!({ "token": token }));
-    let accept = accept.once(format!("accept {email}"));
+    let accept = accept.once(format!("accept-{email}"));
     if let Outcome::Answer(answer) = client
         .until_answered_as(&person, "invitation accepted", accept)
         .await
