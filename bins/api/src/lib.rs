@@ -8,7 +8,7 @@ use identity::{Identity, Pepper, Peppers};
 use idp::{Argon2Hasher, IssuerKind, IssuerSettings, Issuers, LocalIssuer};
 use kernel::{BoxFuture, Clock, StoreError, SystemClock};
 use pg::{
-    Pg,
+    GroupCommit, Pg,
     listen::{Heard, listen},
 };
 use rest::{
@@ -55,13 +55,20 @@ pub enum Failure {
 /// # Errors
 /// See [`Failure`].
 pub fn database(config: &Config) -> Result<Pg, Failure> {
-    Ok(Pg::connect(&pg::Settings {
+    Ok(Pg::connect(&database_settings(config)?)?)
+}
+
+fn database_settings(config: &Config) -> Result<pg::Settings, Failure> {
+    Ok(pg::Settings {
         url: config.database.app_url()?.expose_secret().to_owned(),
         max_connections: config.database.max_connections,
         statement_timeout: config.database.statement_timeout(),
         prepared_statements: config.database.prepared_statements,
-    })?)
+    })
 }
+
+/// Threads that write events, each on a connection of its own: while one waits for its commit, the other fills its group.
+const EVENT_WRITERS: usize = 2;
 
 /// Everything that a handler may call, over `pg`. Starts the thread that hears of changed access.
 ///
@@ -93,9 +100,11 @@ pub fn services(config: &Config, pg: &Pg) -> Result<Services, Failure> {
     let operator = config.platform.key.as_ref();
     let authenticate = Authenticate::new(app.clone(), Arc::new(issuers), operator);
     let limits = &config.rate_limit;
+    let intake = GroupCommit::start(&database_settings(config)?, EVENT_WRITERS)?;
     Ok(Services {
         billing: billing::Billing::new(pg.unit_of_work(|tx| tx), Arc::clone(&clock)),
-        usage: usage::Usage::new(pg.unit_of_work(|tx| tx), Arc::clone(&clock)),
+        usage: usage::Usage::new(pg.unit_of_work(|tx| tx), Arc::clone(&clock))
+            .with_intake(Arc::new(intake)),
         audit: audit::Audit::new(pg.unit_of_work(|tx| tx)),
         idempotency: Idempotency::new(pg.unit_of_work(|tx| tx), clock, idempotency_secret),
         authenticator: Authenticator::new(authenticate, access_cache(config)?),

@@ -10,7 +10,7 @@
 //! | [`schema_file`] | `pg-schema`'s `schema.rs`, written from a database |
 //! | one folder a domain | `impl <domain>::Store for PgTx`, and the rows it reads and writes |
 //!
-//! **Invariant:** a connection is reached through [`Pg::unit_of_work`] only, so no statement runs outside a transaction that knows its
+//! **Invariant:** a connection is reached through [`Pg::unit_of_work`] or [`GroupCommit`] only, so no statement runs outside a transaction that knows its
 //! tenant. Every statement names its tenant as well: row-level security is the second layer, not the first.
 
 mod app;
@@ -29,3 +29,4 @@ mod usage;
 
 pub use pool::{Pg, Settings};
 pub use tx::PgTx;
+pub use usage::GroupCommit;

@@ -3,11 +3,11 @@
 use deadpool_diesel::postgres::Object;
 use diesel::{
     PgConnection, RunQueryDsl,
-    connection::{AnsiTransactionManager, TransactionManager},
+    connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
     sql_query,
     sql_types::{Timestamptz, Uuid as SqlUuid},
 };
-use kernel::{BoxFuture, CommandRef, Scope, StoreError, UnitOfWork, Verdict, Work};
+use kernel::{BoxFuture, CommandRef, Scope, StoreError, TenantId, UnitOfWork, Verdict, Work};
 use ref_cast::RefCast;
 
 use crate::{Pg, error::store_error};
@@ -20,6 +20,13 @@ pub struct PgTx(PgConnection);
 impl PgTx {
     pub(crate) const fn conn(&mut self) -> &mut PgConnection {
         &mut self.0
+    }
+
+    /// Makes the rest of the transaction one of this tenant: for work on several tenants, one after another.
+    pub(crate) fn enter(&mut self, tenant_id: TenantId) -> Result<(), StoreError> {
+        self.0
+            .batch_execute(&format!("SET LOCAL app.tenant_id = '{tenant_id}'"))
+            .map_err(store_error)
     }
 }
 
@@ -84,13 +91,13 @@ impl<S: ?Sized + 'static> UnitOfWork<S> for PgUnitOfWork<S> {
 }
 
 /// What became of a command on one connection.
-enum Outcome<S: ?Sized> {
+pub(crate) enum Outcome<S: ?Sized> {
     /// The connection was dead before anything ran: the command is whole, and may go to another.
     NotBegun(Work<S>, diesel::result::Error),
     Ran(Result<(), StoreError>),
 }
 
-fn run<S: ?Sized>(
+pub(crate) fn run<S: ?Sized>(
     conn: &mut PgConnection,
     begin: &str,
     command: Option<&CommandRef>,
@@ -138,10 +145,10 @@ fn mark_carried_out(conn: &mut PgConnection, command: &CommandRef) -> Result<(),
 }
 
 /// `BEGIN` and all settings of the scope, for one round trip. Only typed values are written into it: UUIDs and a number.
-fn begin_statements(scope: &Scope, timeout_ms: u128) -> String {
+pub(crate) fn begin_statements(scope: &Scope, timeout_ms: u128) -> String {
     let mut sql = format!("BEGIN; SET LOCAL statement_timeout = {timeout_ms}");
     let settings = [
-        ("tenant_id", scope.tenant_id.map(kernel::TenantId::as_uuid)),
+        ("tenant_id", scope.tenant_id.map(TenantId::as_uuid)),
         ("user_id", scope.user_id.map(kernel::UserId::as_uuid)),
         // The key of somebody who has not signed in has an owner of its own.
         (

@@ -1,17 +1,12 @@
-//! Taking events in: what becomes of each, and the rules that need the meter, the project or the clock.
+//! Taking events in: which requests are admitted, and what becomes of each event.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeSet, HashMap},
-};
+use std::collections::BTreeSet;
 
-use kernel::{Denied, MeterId, Principal, ProjectId, Quantity, StoreError};
+use kernel::{Denied, MeterId, Principal, ProjectId, Quantity, StoreError, TenantId};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use crate::{
-    Aggregation, Item, Meter, NewEvent, Rejection, Store, permissions, reading::parse_quantity,
-};
+use crate::{Item, Meter, NewEvent, Rejection, Store, permissions, sift::Fresh};
 
 /// Events that one request may hold.
 pub const MAX_ITEMS: usize = 1_000;
@@ -90,6 +85,9 @@ pub enum IngestError {
     /// The request is strict, and these events, by place, are neither accepted nor duplicates.
     #[error("{} events of a strict request were not taken", .0.len())]
     Strict(Vec<(usize, Rejection)>),
+    /// Too many events wait to be written. Send the same request again a moment later.
+    #[error("too many events wait to be written")]
+    Busy,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -135,7 +133,107 @@ pub enum Appended {
     },
 }
 
-/// Takes events in. Facts are never refused for a quota.
+/// A request whose principal may send it: what is left to look at are its events.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// Whose events they are.
+    pub(crate) tenant_id: TenantId,
+    /// The events, read or refused one by one.
+    pub(crate) items: Vec<Item>,
+    /// How they are to be taken.
+    pub(crate) options: Options,
+}
+
+impl Admitted {
+    /// Admits the events of `by`.
+    ///
+    /// # Errors
+    /// [`IngestError::Denied`] and [`IngestError::TooMany`].
+    pub fn new(items: Vec<Item>, options: Options, by: &Principal) -> Result<Self, IngestError> {
+        let tenant_id = by.may(&permissions::USAGE_WRITE)?;
+        if options.backfill {
+            by.may(&permissions::USAGE_BACKFILL)?;
+        }
+        if items.len() > MAX_ITEMS {
+            return Err(IngestError::TooMany(items.len()));
+        }
+        let bound = by.grant.as_ref().and_then(|grant| grant.project_id);
+        Ok(Self {
+            tenant_id,
+            items: bind_to_project(items, bound),
+            options,
+        })
+    }
+
+    /// Whose events they are.
+    #[must_use]
+    pub const fn tenant_id(&self) -> TenantId {
+        self.tenant_id
+    }
+
+    /// How many events there are, good or bad.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is no event.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// About how many bytes the request keeps for as long as it waits.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let of_event = |event: &NewEvent| {
+            let texts = [
+                Some(&event.id),
+                Some(&event.source),
+                event.user_id.as_ref(),
+                event.model.as_ref(),
+            ];
+            let metadata = event.metadata.as_json().map_or(0, str::len);
+            texts.iter().flatten().map(|text| text.len()).sum::<usize>() + metadata
+        };
+        let items = self.items.iter();
+        items
+            .map(|item| size_of::<Item>() + item.event.as_ref().map_or(0, of_event))
+            .sum()
+    }
+
+    /// Metrics and projects that the events name, each once.
+    pub(crate) fn names(&self) -> Names<'_> {
+        let events = || {
+            self.items
+                .iter()
+                .filter_map(|item| item.event.as_ref().ok())
+        };
+        Names {
+            metrics: events().map(|event| event.metric.as_str()).collect(),
+            projects: events().filter_map(|event| event.project_id).collect(),
+        }
+    }
+}
+
+/// What events name, and the store must know.
+#[derive(Debug, Default)]
+pub(crate) struct Names<'a> {
+    pub(crate) metrics: BTreeSet<&'a str>,
+    pub(crate) projects: BTreeSet<ProjectId>,
+}
+
+impl Names<'_> {
+    pub(crate) fn metrics(&self) -> Vec<String> {
+        self.metrics.iter().map(|key| (*key).to_owned()).collect()
+    }
+
+    pub(crate) fn projects(&self) -> Vec<ProjectId> {
+        self.projects.iter().copied().collect()
+    }
+}
+
+/// Takes the events of one request in, in a transaction of their own. Facts are never refused for a quota.
 ///
 /// # Errors
 /// See [`IngestError`]; whatever is wrong with one event alone is in its result.
@@ -145,31 +243,18 @@ pub fn ingest(
     options: Options,
     by: &Principal,
 ) -> Result<Receipt, IngestError> {
-    let tenant_id = by.may(&permissions::USAGE_WRITE)?;
-    if options.backfill {
-        by.may(&permissions::USAGE_BACKFILL)?;
-    }
-    if items.len() > MAX_ITEMS {
-        return Err(IngestError::TooMany(items.len()));
-    }
-    let items = bind_to_project(items, by.grant.as_ref().and_then(|grant| grant.project_id));
-    let events = || items.iter().filter_map(|item| item.event.as_ref().ok());
-    let metrics: BTreeSet<&str> = events().map(|event| event.metric.as_str()).collect();
-    let metrics: Vec<String> = metrics.into_iter().map(ToOwned::to_owned).collect();
-    let projects: BTreeSet<ProjectId> = events().filter_map(|event| event.project_id).collect();
-    let projects: Vec<ProjectId> = projects.into_iter().collect();
-    let batch = store.open_batch(tenant_id, &metrics, &projects)?;
-    let (pending, fresh) = sift(items, &batch, options);
-    let written = if fresh.is_empty() {
+    let request = Admitted::new(items, options, by)?;
+    let tenant_id = request.tenant_id;
+    let names = request.names();
+    let batch = store.open_batch(tenant_id, &names.metrics(), &names.projects())?;
+    let mut fresh = Fresh::default();
+    let pending = fresh.sift(request.items, &batch, options);
+    let written = if fresh.events.is_empty() {
         Vec::new()
     } else {
-        store.append_events(tenant_id, batch.received_at, &fresh)?
+        store.append_events(tenant_id, batch.received_at, &fresh.events)?
     };
-    if written.len() != fresh.len() {
-        let message = format!("{} events were written as {}", fresh.len(), written.len());
-        return Err(StoreError::Unexpected(message).into());
-    }
-    let results = settle(pending, &fresh, &written);
+    let results = fresh.settle(pending, &written)?;
     if options.strict {
         refuse_failures(&results)?;
     }
@@ -189,190 +274,12 @@ fn bind_to_project(mut items: Vec<Item>, bound: Option<ProjectId>) -> Vec<Item> 
     items
 }
 
-fn unknown_project() -> Rejection {
+pub(crate) fn unknown_project() -> Rejection {
     Rejection::new(
         "usage.unknown_project",
         "project_id",
         "must be a project of the tenant",
     )
-}
-
-/// An event on its way: settled, or a copy of the fresh event at a place of the batch.
-enum Pending {
-    Settled(ItemResult),
-    Copy {
-        id: String,
-        payload_hash: Uuid,
-        of: usize,
-        first: bool,
-    },
-}
-
-/// Parts the events that can be written, each once, from those that cannot.
-fn sift(items: Vec<Item>, batch: &Batch, options: Options) -> (Vec<Pending>, Vec<MeteredEvent>) {
-    let meters: HashMap<&str, &Meter> = batch
-        .meters
-        .iter()
-        .map(|meter| (meter.key.as_str(), meter))
-        .collect();
-    let mut fresh: Vec<MeteredEvent> = Vec::with_capacity(items.len());
-    let mut places: HashMap<Uuid, usize> = HashMap::with_capacity(items.len());
-    let mut pending = Vec::with_capacity(items.len());
-    for (place, item) in items.into_iter().enumerate() {
-        let metered = item.event.and_then(|event| {
-            let meter = meters.get(event.metric.as_str()).copied().ok_or_else(|| {
-                Rejection::new(
-                    "usage.unknown_metric",
-                    "metric",
-                    "must be the key of a meter",
-                )
-            })?;
-            meter_event(event, meter, batch, place, options)
-        });
-        pending.push(match metered {
-            Err(rejection) => Pending::Settled(ItemResult {
-                id: item.id,
-                outcome: Outcome::Rejected(rejection),
-            }),
-            Ok(event) => {
-                let (id, payload_hash) = (event.event.id.clone(), event.payload_hash);
-                let next = fresh.len();
-                let of = *places.entry(event.dedup).or_insert(next);
-                let first = of == next;
-                if first {
-                    fresh.push(event);
-                }
-                Pending::Copy {
-                    id,
-                    payload_hash,
-                    of,
-                    first,
-                }
-            }
-        });
-    }
-    (pending, fresh)
-}
-
-fn meter_event(
-    event: NewEvent,
-    meter: &Meter,
-    batch: &Batch,
-    place: usize,
-    options: Options,
-) -> Result<MeteredEvent, Rejection> {
-    if event
-        .project_id
-        .is_some_and(|id| !batch.projects.contains(&id))
-    {
-        return Err(unknown_project());
-    }
-    let quantity = value_of(&event, meter)?;
-    if quantity.is_negative() && !meter.allows_negative {
-        return Err(Rejection::new(
-            "usage.negative_quantity",
-            "quantity",
-            "must not be negative",
-        ));
-    }
-    Ok(MeteredEvent {
-        meter_id: meter.id,
-        dedup: event.dedup(),
-        payload_hash: event.payload_hash(),
-        occurred_at: time_of(&event, batch.received_at, place, options)?,
-        quantity,
-        event,
-    })
-}
-
-fn value_of(event: &NewEvent, meter: &Meter) -> Result<Quantity, Rejection> {
-    let Some(name) = &meter.value_field else {
-        return Ok(event.quantity.clone());
-    };
-    let missing = || {
-        let field = Cow::Owned(format!("metadata.{name}"));
-        Rejection::new("usage.missing_value", field, "must hold the meter's value")
-    };
-    let of_event = match name.as_str() {
-        "user_id" => event.user_id.is_some(),
-        "model" => event.model.is_some(),
-        "project_id" => event.project_id.is_some(),
-        _ => false,
-    };
-    let value = event.metadata.field(name);
-    if meter.aggregation == Aggregation::Unique {
-        let present = of_event || value.is_some();
-        return if present {
-            Ok(event.quantity.clone())
-        } else {
-            Err(missing())
-        };
-    }
-    parse_quantity(
-        Cow::Owned(format!("metadata.{name}")),
-        &value.ok_or_else(missing)?,
-    )
-}
-
-fn time_of(
-    event: &NewEvent,
-    received_at: OffsetDateTime,
-    place: usize,
-    options: Options,
-) -> Result<OffsetDateTime, Rejection> {
-    let Some(at) = event.occurred_at else {
-        // A microsecond apart, so that the last of a request is the latest.
-        let place = i64::try_from(place).unwrap_or(0);
-        return Ok(received_at.saturating_add(Duration::microseconds(place)));
-    };
-    if at > received_at.saturating_add(MAX_AHEAD) {
-        return Err(Rejection::new(
-            "usage.too_far_in_the_future",
-            "occurred_at",
-            "must be at most 5 minutes ahead",
-        ));
-    }
-    let oldest = if options.backfill {
-        EPOCH
-    } else {
-        received_at.saturating_sub(MAX_AGE)
-    };
-    if at < oldest {
-        return Err(Rejection::new(
-            "usage.too_old",
-            "occurred_at",
-            "must be at most 35 days ago, or since 2000 with backfill",
-        ));
-    }
-    Ok(at)
-}
-
-fn settle(pending: Vec<Pending>, fresh: &[MeteredEvent], written: &[Appended]) -> Vec<ItemResult> {
-    let settled = |pending| match pending {
-        Pending::Settled(result) => result,
-        Pending::Copy {
-            id,
-            payload_hash,
-            of,
-            first,
-        } => {
-            let kept = match written.get(of) {
-                Some(Appended::Before { payload_hash }) => Some(*payload_hash),
-                _ => fresh.get(of).map(|event| event.payload_hash),
-            };
-            let now = written.get(of) == Some(&Appended::Now);
-            let outcome = match (now && first, kept == Some(payload_hash)) {
-                (true, _) => Outcome::Accepted,
-                (false, true) => Outcome::Duplicate,
-                (false, false) => Outcome::Conflict,
-            };
-            ItemResult {
-                id: Some(id),
-                outcome,
-            }
-        }
-    };
-    pending.into_iter().map(settled).collect()
 }
 
 fn refuse_failures(results: &[ItemResult]) -> Result<(), IngestError> {

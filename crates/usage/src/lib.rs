@@ -7,13 +7,15 @@
 //! | [`batch`] | the events of one text: JSON, lines of it, CloudEvents |
 //! | `reading` | reading one from Plinth's plain form or from a CloudEvent |
 //! | [`metadata`] | what an event carries besides |
-//! | [`ingest`] | taking events in: what becomes of each |
+//! | [`ingest`] | taking the events of a request in: what becomes of each |
+//! | [`group`] | taking in the events of many requests at once |
+//! | `sift` | parting what can be written from what cannot |
 //! | [`rollup`] | moving events into quarter-hour buckets |
 //! | [`query`] | asking for usage |
 //! | [`bucket`] | cutting a range into buckets of a time zone |
 //! | [`day`] | the daily close |
 //! | [`permissions`] | what a principal needs |
-//! | [`ports`] | [`Store`], for requests of a tenant, and [`Ledger`], for the worker |
+//! | [`ports`] | [`Store`], for requests of a tenant; [`Intake`] and [`GroupStore`], for many at once; [`Ledger`], for the worker |
 //! | [`service`] | [`Usage`] and [`Books`]: the façades over them |
 //!
 //! Invariants: an acknowledged event is committed. An event counts once, however often and however it is sent within 35 days. A read is
@@ -23,6 +25,7 @@ pub mod batch;
 pub mod bucket;
 pub mod day;
 pub mod event;
+pub mod group;
 pub mod ingest;
 pub mod metadata;
 pub mod meter;
@@ -32,6 +35,7 @@ pub mod query;
 mod reading;
 pub mod rollup;
 pub mod service;
+mod sift;
 
 pub use batch::{BatchError, Form};
 pub use bucket::{Buckets, Granularity};
@@ -39,6 +43,6 @@ pub use event::{Item, NewEvent, Rejection};
 pub use ingest::{IngestError, Options, Outcome, Receipt};
 pub use metadata::Metadata;
 pub use meter::{Aggregation, CreateMeterError, Meter, NewMeter};
-pub use ports::{Ledger, Store};
+pub use ports::{GroupStore, Intake, Ledger, Store};
 pub use query::{GroupBy, ReadUsageError, Summary, UsageRequest, UsageRow};
 pub use service::{Books, ListMetersError, Usage};

@@ -1,13 +1,13 @@
 //! What usage needs from a store: one side for requests of a tenant, one for the worker's books.
 
 use bigdecimal::BigDecimal;
-use kernel::{PageRequest, ProjectId, StoreError, TenantId, Zone};
+use kernel::{BoxFuture, PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, OffsetDateTime};
 
 use crate::{
     Meter,
     day::{HeldDay, MeterDay, UsageDay},
-    ingest::{Appended, Batch, MeteredEvent},
+    ingest::{Admitted, Appended, Batch, IngestError, MeteredEvent, Receipt},
     query::{After, UsageQuery, UsageRow},
     rollup::Moved,
 };
@@ -88,6 +88,54 @@ pub trait Store: audit::Trail {
     /// # Errors
     /// [`StoreError`].
     fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError>;
+}
+
+/// What the events of one tenant name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Keys of meters, each once.
+    pub metrics: Vec<String>,
+    /// Projects, each once.
+    pub projects: Vec<ProjectId>,
+}
+
+/// Events of one tenant to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantEvents<'a> {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The store's clock, as its batch told it.
+    pub received_at: OffsetDateTime,
+    /// The events, or none. Their keys are different from each other.
+    pub events: &'a [MeteredEvent],
+}
+
+/// What writing events of many tenants at once needs, in a transaction whose scope names no tenant.
+pub trait GroupStore {
+    /// As [`Store::open_batch`], for each of several different tenants, in the order given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open_batches(&mut self, wanted: &[Wanted]) -> Result<Vec<Batch>, StoreError>;
+
+    /// As [`Store::append_events`], for each of several different tenants, in the order given, which MUST be that of their ids: two groups
+    /// with the same keys then wait for each other in one direction only.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the surrounding transaction must then end.
+    fn append_batches(
+        &mut self,
+        events: &[TenantEvents<'_>],
+    ) -> Result<Vec<Vec<Appended>>, StoreError>;
+}
+
+/// Takes the events of a request, and writes them together with those of others who ask meanwhile.
+pub trait Intake: Send + Sync {
+    /// Answers when the events are committed. MUST NOT answer before; MUST bound what waits, and fail with [`IngestError::Busy`] beyond.
+    /// Events of a caller that goes away meanwhile may be written or not.
+    fn take(&self, request: Admitted) -> BoxFuture<'_, Result<Receipt, IngestError>>;
 }
 
 /// What the worker's books need, over all tenants.

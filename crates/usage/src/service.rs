@@ -7,9 +7,9 @@ use kernel::{
 };
 
 use crate::{
-    Item, Ledger, Meter, Store, day,
+    Intake, Item, Ledger, Meter, Store, day,
     day::Close,
-    ingest::{self, IngestError, Options, Receipt},
+    ingest::{self, Admitted, IngestError, Options, Receipt},
     meter::{self, CreateMeterError, NewMeter},
     permissions,
     query::{self, ReadUsageError, Summary, UsageRequest, UsageRow},
@@ -34,14 +34,28 @@ pub enum ListMetersError {
 #[derive(Clone)]
 pub struct Usage {
     db: Arc<dyn UnitOfWork<dyn Store>>,
+    intake: Option<Arc<dyn Intake>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Usage {
-    /// A façade over `db`.
+    /// A façade over `db`. Each request's events are written in a transaction of their own.
     #[must_use]
     pub fn new(db: Arc<dyn UnitOfWork<dyn Store>>, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock }
+        Self {
+            db,
+            intake: None,
+            clock,
+        }
+    }
+
+    /// The same, but for events that are written together with those of other requests.
+    #[must_use]
+    pub fn with_intake(self, intake: Arc<dyn Intake>) -> Self {
+        Self {
+            intake: Some(intake),
+            ..self
+        }
     }
 
     /// Takes events in. When this returns, what it says was accepted is committed. Needs `usage.write`.
@@ -54,6 +68,11 @@ impl Usage {
         items: Vec<Item>,
         options: Options,
     ) -> Result<Receipt, IngestError> {
+        // All or nothing, and an `Idempotency-Key` that is carried out, are promises about a transaction.
+        let alone = options.strict || by.request.command.is_some();
+        if let Some(intake) = self.intake.as_ref().filter(|_| !alone) {
+            return intake.take(Admitted::new(items, options, by)?).await;
+        }
         let principal = by.clone();
         let work = move |store: &mut (dyn Store + 'static)| {
             ingest::ingest(store, items, options, &principal)

@@ -12,17 +12,23 @@ use uuid::Uuid;
 use super::meters;
 use crate::error::store_error;
 
-pub(super) fn open_batch(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    metrics: &[String],
-    projects: &[ProjectId],
-) -> Result<Batch, StoreError> {
+/// When events that are written now are received. The transaction holds its month from here on.
+pub(super) fn received_at(conn: &mut PgConnection) -> Result<OffsetDateTime, StoreError> {
     let clock: Clock = sql_query("select app.usage_received_at() as received_at")
         .get_result(conn)
         .map_err(store_error)?;
+    Ok(clock.received_at)
+}
+
+pub(super) fn batch(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    received_at: OffsetDateTime,
+    metrics: &[String],
+    projects: &[ProjectId],
+) -> Result<Batch, StoreError> {
     Ok(Batch {
-        received_at: clock.received_at,
+        received_at,
         meters: meters::by_key(conn, tenant_id, metrics)?,
         projects: if projects.is_empty() {
             Vec::new()

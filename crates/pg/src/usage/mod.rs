@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `meters` | meters of tenants, and those from the start |
 //! | `events` | batches of events, each let in once |
+//! | `intake` | events of many requests in one transaction |
 //! | `read` | rollups and what is not rolled up yet, out of one snapshot |
 //! | `rollup` | moving events into buckets behind the watermark |
 //! | `days` | the daily close |
@@ -11,11 +12,13 @@
 
 mod days;
 mod events;
+mod intake;
 mod meters;
 mod read;
 mod rollup;
 mod totals;
 
+pub use intake::GroupCommit;
 pub(crate) use totals::{current_watermark, metered_total};
 
 use bigdecimal::BigDecimal;
@@ -23,9 +26,10 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types};
 use kernel::{PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, OffsetDateTime};
 use usage::{
-    Ledger, Meter, Store,
+    GroupStore, Ledger, Meter, Store,
     day::{HeldDay, MeterDay, UsageDay},
     ingest::{Appended, Batch, MeteredEvent},
+    ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
     rollup::Moved,
 };
@@ -67,7 +71,8 @@ impl Store for PgTx {
         metrics: &[String],
         projects: &[ProjectId],
     ) -> Result<Batch, StoreError> {
-        events::open_batch(self.conn(), tenant_id, metrics, projects)
+        let received_at = events::received_at(self.conn())?;
+        events::batch(self.conn(), tenant_id, received_at, metrics, projects)
     }
 
     fn append_events(
@@ -107,6 +112,42 @@ impl Store for PgTx {
                     .map_err(|_| unreadable("time zone", row.timezone))
             },
         )
+    }
+}
+
+impl GroupStore for PgTx {
+    fn open_batches(&mut self, wanted: &[Wanted]) -> Result<Vec<Batch>, StoreError> {
+        let received_at = events::received_at(self.conn())?;
+        let open = |wanted: &Wanted| {
+            self.enter(wanted.tenant_id)?;
+            events::batch(
+                self.conn(),
+                wanted.tenant_id,
+                received_at,
+                &wanted.metrics,
+                &wanted.projects,
+            )
+        };
+        wanted.iter().map(open).collect()
+    }
+
+    fn append_batches(
+        &mut self,
+        events: &[TenantEvents<'_>],
+    ) -> Result<Vec<Vec<Appended>>, StoreError> {
+        let append = |batch: &TenantEvents<'_>| {
+            if batch.events.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.enter(batch.tenant_id)?;
+            events::append(
+                self.conn(),
+                batch.tenant_id,
+                batch.received_at,
+                batch.events,
+            )
+        };
+        events.iter().map(append).collect()
     }
 }
 

@@ -24,5 +24,6 @@ mod unit_of_work;
 mod usage_days;
 mod usage_fixture;
 mod usage_ingest;
+mod usage_intake;
 mod usage_read;
 mod usage_rollup;

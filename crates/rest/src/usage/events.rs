@@ -2,6 +2,7 @@
 
 use ::usage::{IngestError, Options, Outcome, Receipt, ingest::ItemResult};
 use actix_web::{
+    http::{StatusCode, header},
     post,
     web::{Data, Json},
 };
@@ -32,6 +33,12 @@ impl From<IngestError> for Problem {
                     })
                     .collect(),
             ),
+            IngestError::Busy => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "usage.busy",
+                "Too many events wait to be written; send the same request again a moment later.",
+            )
+            .header(header::RETRY_AFTER, 1),
             IngestError::Store(error) => error.into(),
         }
     }
@@ -203,6 +210,7 @@ impl From<ItemResult> for ResultBody {
     responses(
         (status = 200, description = "What became of each event", body = ReceiptBody),
         (status = 413, description = "More than 1,000 events, or more than 1 MiB"),
+        (status = 429, description = "Too many events wait to be written. `Retry-After` says when to come back"),
         (status = 422, description = "A strict request with an event that was not taken")
     )
 )]

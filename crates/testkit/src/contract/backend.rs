@@ -35,6 +35,9 @@ pub trait Backend {
     /// Usage, for requests of a tenant.
     fn usage(&self) -> Arc<dyn UnitOfWork<dyn usage::Store>>;
 
+    /// Events of many tenants at once.
+    fn usage_groups(&self) -> Arc<dyn UnitOfWork<dyn usage::GroupStore>>;
+
     /// The books of usage, as a worker keeps them.
     fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>>;
 
@@ -109,6 +112,10 @@ impl Backend for Postgres {
         self.app.unit_of_work(|tx| tx)
     }
 
+    fn usage_groups(&self) -> Arc<dyn UnitOfWork<dyn usage::GroupStore>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
     fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>> {
         self.worker.unit_of_work(|tx| tx)
     }
@@ -169,6 +176,10 @@ impl Backend for Memory {
     }
 
     fn usage(&self) -> Arc<dyn UnitOfWork<dyn usage::Store>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn usage_groups(&self) -> Arc<dyn UnitOfWork<dyn usage::GroupStore>> {
         self.unit_of_work(|tx| tx)
     }
 

@@ -26,6 +26,7 @@
 //! | `users`, `sessions`, `access` | `identity::Store` |
 //! | `meters` | `usage::Store`: meters of tenants, and those from the start |
 //! | `usage_events` | `usage::Store`: each event is let in once |
+//! | `usage_groups` | `usage::GroupStore`: events of many requests in one transaction |
 //! | `usage_reads` | `usage::Store`: answers are exact, at any moment |
 //! | `rollups` | `usage::Ledger`: the watermark |
 //! | `usage_days` | `usage::Ledger`: the daily close |
@@ -78,6 +79,7 @@ pub mod upkeep;
 pub mod usage_days;
 pub mod usage_events;
 pub mod usage_fixture;
+pub mod usage_groups;
 mod usage_oracle;
 pub mod usage_reads;
 mod usage_rows;

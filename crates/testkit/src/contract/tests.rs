@@ -115,6 +115,11 @@ macro_rules! contract_tests {
                 a_batch_opens_with_the_clock_and_what_is_there
                 events_of_another_tenant_are_neither_written_nor_seen
             }
+            usage_groups {
+                a_group_is_answered_request_by_request
+                a_group_that_fails_has_written_nothing
+                groups_with_the_same_events_count_each_once
+            }
             usage_reads {
                 answers_equal_those_of_an_oracle_at_any_moment
                 a_rollup_changes_no_answer

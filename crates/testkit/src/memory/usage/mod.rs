@@ -25,9 +25,10 @@ use bigdecimal::BigDecimal;
 use kernel::{MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, Duration, OffsetDateTime};
 use usage::{
-    Ledger, Meter, Store,
+    GroupStore, Ledger, Meter, Store,
     day::{HeldDay, MeterDay, UsageDay},
     ingest::{Appended, Batch, MeteredEvent},
+    ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
     rollup::{BUCKET, Moved},
 };
@@ -186,6 +187,27 @@ impl Store for MemoryTx {
         let tenant = self.tables.tenancy.tenants.get(&tenant_id);
         let visible = tenant.filter(|_| self.sees(tenant_id));
         Ok(visible.map_or_else(Zone::utc, |tenant| tenant.timezone.clone()))
+    }
+}
+
+impl GroupStore for MemoryTx {
+    fn open_batches(&mut self, wanted: &[Wanted]) -> Result<Vec<Batch>, StoreError> {
+        let open = |wanted: &Wanted| {
+            self.scope.tenant_id = Some(wanted.tenant_id);
+            self.open_batch(wanted.tenant_id, &wanted.metrics, &wanted.projects)
+        };
+        wanted.iter().map(open).collect()
+    }
+
+    fn append_batches(
+        &mut self,
+        events: &[TenantEvents<'_>],
+    ) -> Result<Vec<Vec<Appended>>, StoreError> {
+        let append = |batch: &TenantEvents<'_>| {
+            self.scope.tenant_id = Some(batch.tenant_id);
+            self.append_events(batch.tenant_id, batch.received_at, batch.events)
+        };
+        events.iter().map(append).collect()
     }
 }
 

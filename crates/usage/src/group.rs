@@ -1,0 +1,110 @@
+//! Taking in the events of many requests, of any tenants, in one transaction: a commit costs the same for one event as for thousands.
+//!
+//! Each request is answered as if it had come alone. Strict requests do come alone, by [`ingest`](crate::ingest::ingest): all or nothing is
+//! a promise about a transaction.
+
+use std::collections::BTreeMap;
+
+use kernel::{StoreError, TenantId};
+
+use crate::{
+    GroupStore, Receipt,
+    ingest::{Admitted, Batch, Names},
+    ports::{TenantEvents, Wanted},
+    sift::{Fresh, Pending},
+};
+
+/// Requests of one tenant, each with its place among all.
+struct OfTenant {
+    tenant_id: TenantId,
+    requests: Vec<(usize, Admitted)>,
+}
+
+/// Takes the events of `requests` in. Answers for each request, in order.
+///
+/// # Errors
+/// [`StoreError`]: nothing of any request was written.
+pub fn ingest_group(
+    store: &mut dyn GroupStore,
+    requests: Vec<Admitted>,
+) -> Result<Vec<Receipt>, StoreError> {
+    let count = requests.len();
+    let tenants = by_tenant(requests);
+    let wanted: Vec<Wanted> = tenants.iter().map(OfTenant::wanted).collect();
+    let batches = store.open_batches(&wanted)?;
+    if batches.len() != tenants.len() {
+        return Err(StoreError::Unexpected(
+            "the store did not open a batch for each tenant".to_owned(),
+        ));
+    }
+    let mut sifted = Vec::with_capacity(tenants.len());
+    let mut events = Vec::with_capacity(tenants.len());
+    for (tenant, batch) in tenants.into_iter().zip(&batches) {
+        let tenant_id = tenant.tenant_id;
+        let (fresh, pending) = tenant.sift(batch);
+        events.push((tenant_id, fresh));
+        sifted.push(pending);
+    }
+    let to_write: Vec<TenantEvents<'_>> = events
+        .iter()
+        .zip(&batches)
+        .map(|((tenant_id, fresh), batch)| TenantEvents {
+            tenant_id: *tenant_id,
+            received_at: batch.received_at,
+            events: &fresh.events,
+        })
+        .collect();
+    let written = store.append_batches(&to_write)?;
+    let mut receipts: Vec<(usize, Receipt)> = Vec::with_capacity(count);
+    for (((_, fresh), pending), written) in events.iter().zip(sifted).zip(&written) {
+        for (place, pending) in pending {
+            let results = fresh.settle(pending, written)?;
+            receipts.push((place, Receipt { results }));
+        }
+    }
+    receipts.sort_by_key(|(place, _)| *place);
+    Ok(receipts.into_iter().map(|(_, receipt)| receipt).collect())
+}
+
+fn by_tenant(requests: Vec<Admitted>) -> Vec<OfTenant> {
+    let mut tenants: BTreeMap<TenantId, Vec<(usize, Admitted)>> = BTreeMap::new();
+    for (place, request) in requests.into_iter().enumerate() {
+        tenants
+            .entry(request.tenant_id)
+            .or_default()
+            .push((place, request));
+    }
+    let tenants = tenants.into_iter();
+    tenants
+        .map(|(tenant_id, requests)| OfTenant {
+            tenant_id,
+            requests,
+        })
+        .collect()
+}
+
+impl OfTenant {
+    fn wanted(&self) -> Wanted {
+        let mut all = Names::default();
+        for (_, request) in &self.requests {
+            let mut names = request.names();
+            all.metrics.append(&mut names.metrics);
+            all.projects.append(&mut names.projects);
+        }
+        Wanted {
+            tenant_id: self.tenant_id,
+            metrics: all.metrics(),
+            projects: all.projects(),
+        }
+    }
+
+    fn sift(self, batch: &Batch) -> (Fresh, Vec<(usize, Vec<Pending>)>) {
+        let mut fresh = Fresh::default();
+        let pending = self.requests.into_iter().map(|(place, request)| {
+            let pending = fresh.sift(request.items, batch, request.options);
+            (place, pending)
+        });
+        let pending = pending.collect();
+        (fresh, pending)
+    }
+}
