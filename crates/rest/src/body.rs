@@ -94,8 +94,36 @@ pub(crate) fn read_bytes(
 ) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
     let services = request.app_data::<Data<Services>>();
     let limit = services.map_or(0, |services| services.settings.max_body_bytes);
+    let encoding = known_encoding(request);
     let bytes = Bytes::from_request(request, payload);
-    async move { bytes.await.map_err(|error| unreadable(&error, limit)) }
+    async move {
+        encoding?;
+        bytes.await.map_err(|error| unreadable(&error, limit))
+    }
+}
+
+/// How a body may be packed. It is unpacked as it comes in, and what it holds then is what its limit counts.
+const ENCODINGS: &str = "gzip, deflate, zstd";
+
+/// Refuses what would be read as it is, and be no JSON.
+fn known_encoding(request: &HttpRequest) -> Result<(), Problem> {
+    let Some(encoding) = request.headers().get(header::CONTENT_ENCODING) else {
+        return Ok(());
+    };
+    let encoding = encoding.to_str().unwrap_or_default().trim();
+    let known = ENCODINGS.split(", ").chain(["identity"]);
+    if known
+        .into_iter()
+        .any(|known| encoding.eq_ignore_ascii_case(known))
+    {
+        return Ok(());
+    }
+    let problem = Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "request.unsupported_encoding",
+        format!("Send the body as it is, or packed by one of {ENCODINGS}."),
+    );
+    Err(problem.header(header::ACCEPT_ENCODING, ENCODINGS))
 }
 
 fn unreadable(error: &actix_web::Error, limit: usize) -> Problem {

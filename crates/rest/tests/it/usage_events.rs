@@ -1,5 +1,7 @@
 //! `POST /v1/events`.
 
+use std::io::Write;
+
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -174,6 +176,69 @@ async fn what_is_too_large_or_no_json_is_refused_as_a_whole() {
     assert_eq!((status, counts(&body)), (StatusCode::OK, [0; 4]));
     let (_, body) = ann.get("/v1/usage").await;
     assert_eq!(body["data"], json!([]), "nothing was written");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+#[actix_web::test]
+async fn bodies_may_be_packed_and_their_limit_counts_what_they_hold() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let packed = |encoding: &'static str, body: Vec<u8>| {
+        let request = ann.request(Method::POST, "/v1/events");
+        let request = request.header(header::CONTENT_ENCODING, encoding);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        async move { read(request.body(body).send().await.unwrap()).await }
+    };
+    let event = |id: &str| {
+        json!({ "id": id, "metric": "chat" })
+            .to_string()
+            .into_bytes()
+    };
+    for (encoding, body) in [
+        ("gzip", gzip(&event("a"))),
+        ("zstd", zstd::encode_all(&event("b")[..], 0).unwrap()),
+        ("identity", event("c")),
+    ] {
+        let (status, body) = packed(encoding, body).await;
+        assert_eq!(
+            (status, counts(&body)),
+            (StatusCode::OK, [1, 0, 0, 0]),
+            "{encoding}"
+        );
+    }
+    let bomb = vec![b' '; 64 * 1024 * 1024];
+    for (encoding, body) in [
+        ("gzip", gzip(&bomb)),
+        ("zstd", zstd::encode_all(&bomb[..], 0).unwrap()),
+    ] {
+        assert!(body.len() < 128 * 1024, "the request itself is small");
+        let (status, body) = packed(encoding, body).await;
+        assert_eq!(
+            (status, &body["code"]),
+            (StatusCode::PAYLOAD_TOO_LARGE, &json!("request.too_large")),
+            "{encoding}"
+        );
+    }
+    let (status, body) = packed("gzip", event("d")).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::BAD_REQUEST, &json!("request.unreadable_body"))
+    );
+    let (status, body) = packed("br", event("d")).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            &json!("request.unsupported_encoding")
+        )
+    );
+    let (_, body) = ann.get("/v1/usage?granularity=total&metric=chat").await;
+    assert_eq!(body["data"][0]["quantity"], "3");
 }
 
 #[actix_web::test]
