@@ -1,6 +1,4 @@
 //! Clients that wait for each answer before they ask again.
-//!
-//! They speak HTTP/1.1 over bare sockets: on the machine that is measured, whatever a client library does would be taken from the server.
 
 use std::{
     net::SocketAddr,
@@ -8,14 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    runtime::{Builder, Runtime},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 
-use crate::{LENGTH, WARM_UP};
+use crate::{
+    LENGTH, WARM_UP,
+    client::{Client, runtime},
+};
 
 /// A request, and the answer that it must always get.
 #[derive(Clone)]
@@ -37,7 +33,7 @@ impl Target {
             body: Arc::default(),
         };
         target.body = runtime().block_on(async {
-            let mut client = Client::connect(&target).await;
+            let mut client = Client::connect(target.address).await;
             client.ask(&target.request).await.into()
         });
         target
@@ -61,8 +57,8 @@ pub(crate) struct Measured {
 /// Asks once.
 pub(crate) fn once(target: &Target) {
     runtime().block_on(async {
-        let mut client = Client::connect(target).await;
-        client.check(target).await;
+        let mut client = Client::connect(target.address).await;
+        check(&mut client, target).await;
     });
 }
 
@@ -95,14 +91,14 @@ fn measured(mut taken: Vec<u64>) -> Measured {
 
 /// One client. Gives the microseconds of each answer that came between `begin` and `end`.
 async fn ask_until(target: &Target, begin: Instant, end: Instant) -> Vec<u64> {
-    let mut client = Client::connect(target).await;
+    let mut client = Client::connect(target.address).await;
     let mut taken = Vec::new();
     loop {
         let start = Instant::now();
         if start >= end {
             return taken;
         }
-        client.check(target).await;
+        check(&mut client, target).await;
         let answered = Instant::now();
         if answered >= begin && answered < end {
             taken.push(micros(answered - start));
@@ -110,65 +106,11 @@ async fn ask_until(target: &Target, begin: Instant, end: Instant) -> Vec<u64> {
     }
 }
 
+async fn check(client: &mut Client, target: &Target) {
+    let body = client.ask(&target.request).await;
+    assert!(body == target.body(), "another answer than before");
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap()
-}
-
-/// One thread: the rest of the machine is for those who are measured.
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-/// A connection that is kept.
-struct Client {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-impl Client {
-    async fn connect(target: &Target) -> Self {
-        let stream = TcpStream::connect(target.address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            buffer: Vec::with_capacity(16 * 1024),
-        }
-    }
-
-    async fn check(&mut self, target: &Target) {
-        let body = self.ask(&target.request).await;
-        assert!(body == target.body(), "another answer than before");
-    }
-
-    /// The body of the answer, whose status must be 200.
-    async fn ask(&mut self, request: &[u8]) -> &[u8] {
-        self.stream.write_all(request).await.unwrap();
-        self.buffer.clear();
-        let mut needed = None;
-        loop {
-            let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
-            assert!(read > 0, "the server hung up");
-            if needed.is_none() {
-                needed = head(&self.buffer);
-            }
-            if let Some((start, length)) = needed
-                && self.buffer.len() >= start + length
-            {
-                return self.buffer.get(start..start + length).unwrap_or_default();
-            }
-        }
-    }
-}
-
-/// Where the body starts and how long it is, once the head is there.
-fn head(answer: &[u8]) -> Option<(usize, usize)> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(answer.get(..end)?).unwrap();
-    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.parse().unwrap())
-    });
-    Some((end + 4, length.unwrap()))
 }

@@ -6,6 +6,7 @@
 //! | `transaction` | what one request says to PostgreSQL, heard in the server's log |
 //! | `pgbench` | the same transaction without us |
 //! | `load` | clients that wait for each answer |
+//! | `client` | HTTP over bare sockets |
 //! | `table` | medians, bests and ratios |
 //!
 //! Everything happens on one machine in one run, and the phases take turns.
@@ -19,6 +20,7 @@
 
 extern crate plinth_rest as rest;
 
+mod client;
 mod load;
 mod pgbench;
 mod stage;
@@ -52,7 +54,7 @@ fn main() {
         .find_map(|argument| argument.strip_prefix("--connections="));
     let database = Database::start();
     let api = Api::start(&database, connections);
-    let key = api.customer();
+    let key = api.customer(&["project.read"]);
     let projects = load::Target::of(api.address, "/v1/projects", &key);
     let transaction = Transaction::of(&database, || load::once(&projects));
     println!("one request says to PostgreSQL:\n\n{transaction}\n");

@@ -47,7 +47,7 @@ pub(crate) struct Database {
     cluster: Option<Cluster>,
     pub(crate) binaries: Binaries,
     port: u16,
-    superuser_url: String,
+    pub(crate) superuser_url: String,
     data: PathBuf,
 }
 
@@ -226,7 +226,7 @@ impl Api {
     }
 
     /// Signs somebody up, with a plan that has room for the projects. Gives a key of theirs.
-    pub(crate) fn customer(&self) -> String {
+    pub(crate) fn customer(&self, scopes: &[&str]) -> String {
         System::new().block_on(async {
             let register = json!({
                 "email": "ada@example.com", "password": "correct horse battery", "name": "Ada"
@@ -239,7 +239,7 @@ impl Api {
                 let project = json!({ "name": format!("Project {number}") });
                 self.post(&token, "/v1/projects", project).await;
             }
-            let key = json!({ "name": "benchmark", "scopes": ["project.read"] });
+            let key = json!({ "name": "benchmark", "scopes": scopes });
             text(&self.post(&token, "/v1/api-keys", key).await, "key")
         })
     }

@@ -1,0 +1,73 @@
+//! The ceiling: COPY into the table that events go to, with its indexes, by two clients that have nothing else to do.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
+
+use crate::stage::Database;
+
+const COLUMNS: &str = "tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source";
+
+/// Rows per second, with `each` rows on each connection. What was copied is gone afterwards.
+pub(crate) fn run(database: &Database, each: usize) -> u64 {
+    let files = [write(database, 0, each), write(database, each, each)];
+    let start = Instant::now();
+    let copying: Vec<Child> = files.iter().map(|file| copy(database, file)).collect();
+    for client in copying {
+        assert!(client.wait_with_output().unwrap().status.success(), "COPY");
+    }
+    let micros = start.elapsed().as_micros();
+    database.administer(&[
+        "delete from usage_events where source = 'copy'",
+        "vacuum usage_events",
+    ]);
+    u64::try_from(2_000_000 * each as u128 / micros).unwrap()
+}
+
+/// Puts `rows` events there, of another tenant, with keys in no order.
+pub(crate) fn fill(database: &Database, rows: usize) {
+    let rows = rows.to_string();
+    let fill = "insert into usage_events (tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source)
+        select gen_random_uuid(), '00000000-0000-7000-8000-000000000003', gen_random_uuid(), gen_random_uuid(), now(), now(), 1, n::text, 'fill'
+        from generate_series(1, ROWS) n";
+    database.administer(&[
+        &fill.replace("ROWS", &rows),
+        "analyze usage_events",
+        "checkpoint",
+    ]);
+}
+
+fn write(database: &Database, first: usize, rows: usize) -> PathBuf {
+    let path = database.path(&format!("copy-{first}.tsv"));
+    let mut text = String::new();
+    for number in first..first + rows {
+        // As events are: keys in no order, for one tenant.
+        let key = (number as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        let key = format!("{key:032x}");
+        let _infallible = writeln!(
+            text,
+            "0b000000-0000-7000-8000-000000000000\t00000000-0000-7000-8000-000000000003\t{key}\t{key}\tnow\tnow\t1\tbench-{number:012}\tcopy"
+        );
+    }
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn copy(database: &Database, file: &Path) -> Child {
+    let server = database.binaries.folder().join("postgres");
+    let psql = server.canonicalize().unwrap().with_file_name("psql");
+    Command::new(psql)
+        .arg(&database.superuser_url)
+        .arg("--command")
+        .arg(format!(
+            "\\copy usage_events ({COLUMNS}) from '{}'",
+            file.display()
+        ))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}

@@ -1,0 +1,111 @@
+//! How fast `POST /v1/events` is, next to what bounds it: COPY of the same rows into the same indexed table, by two clients.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `sender` | clients that send events and check what became of each |
+//! | `copy` | the ceiling |
+//! | the others | shared with the benchmark `projects` |
+//!
+//! Everything happens on one machine in one run: the API, PostgreSQL with its commits on disk, and the clients.
+//!
+//! `--rows=20000000` puts so many events there first; `--clients=64` sets the connections of the phase with one event a request.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot go on must stop, and its output is for a person"
+)]
+
+extern crate plinth_rest as rest;
+
+#[path = "../projects/client.rs"]
+mod client;
+mod copy;
+mod sender;
+#[expect(dead_code, reason = "the other benchmark uses the rest of it")]
+#[path = "../projects/stage.rs"]
+mod stage;
+
+use std::time::Duration;
+
+use sender::{Load, Sender};
+use stage::{Api, Database};
+
+/// Before each measurement.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Of each measurement.
+const LENGTH: Duration = Duration::from_secs(8);
+/// How often the phases take turns.
+const ROUNDS: usize = 3;
+/// Rows that COPY writes, on each of its two connections.
+const COPIED: usize = 500_000;
+
+fn main() {
+    // `cargo test --all-targets` runs benchmarks as well, and should not wait for this one.
+    let arguments: Vec<String> = std::env::args().collect();
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        println!("nothing is measured without --bench");
+        return;
+    }
+    let option = |name: &str, default: usize| {
+        let given = arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix(name));
+        given.map_or(default, |number| number.parse().unwrap())
+    };
+    let (rows, clients) = (option("--rows=", 0), option("--clients=", 64));
+    let database = Database::start();
+    let api = Api::start(&database, None);
+    let key = api.customer(&["usage.write"]);
+    if rows > 0 {
+        println!("{rows} events that are there before …");
+        copy::fill(&database, rows);
+    }
+    let mut sender = Sender::new(api.address, &key);
+    for round in 1..=ROUNDS {
+        println!("\nround {round} of {ROUNDS}");
+        let ceiling = copy::run(&database, COPIED);
+        println!("COPY, two connections: {ceiling} rows/s");
+        for (label, load) in [
+            (
+                "batches of 100, 16 connections",
+                Load {
+                    clients: 16,
+                    batch: 100,
+                    replay: false,
+                },
+            ),
+            (
+                "the same again: all duplicates",
+                Load {
+                    clients: 16,
+                    batch: 100,
+                    replay: true,
+                },
+            ),
+            (
+                "one event a request",
+                Load {
+                    clients,
+                    batch: 1,
+                    replay: false,
+                },
+            ),
+        ] {
+            let measured = sender.run(load);
+            let ratio = measured.events_per_second * 100 / ceiling.max(1);
+            println!(
+                "{label}: {} events/s ({}.{:02} of COPY), half within {} µs, 99 % within {} µs",
+                measured.events_per_second,
+                ratio / 100,
+                ratio % 100,
+                measured.p50,
+                measured.p99
+            );
+        }
+    }
+    if let Some(memory) = stage::resident_kib() {
+        println!("\n{memory} KiB resident: the API and the clients");
+    }
+}

@@ -1,0 +1,158 @@
+//! Clients that send events, wait for the answer, and check that it says what became of each.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    LENGTH, WARM_UP,
+    client::{Client, runtime},
+};
+
+/// What a phase sends.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    /// Connections, kept alive.
+    pub(crate) clients: usize,
+    /// Events in one request.
+    pub(crate) batch: usize,
+    /// Whether each client sends one request again and again.
+    pub(crate) replay: bool,
+}
+
+/// What came of it.
+pub(crate) struct Measured {
+    pub(crate) events_per_second: u64,
+    /// Half of the answers took no longer, in microseconds.
+    pub(crate) p50: u64,
+    /// 99 of 100 answers took no longer, in microseconds.
+    pub(crate) p99: u64,
+}
+
+/// Sends events with ids that were never sent before.
+pub(crate) struct Sender {
+    address: SocketAddr,
+    head: String,
+    clients_so_far: usize,
+}
+
+/// Where an id stands in an event, and how long its number is.
+const BEFORE_ID: &str = r#"{"id":"bench-"#;
+const DIGITS: usize = 18;
+const AFTER_ID: &str = r#"","metric":"tool_call","quantity":1}"#;
+
+impl Sender {
+    pub(crate) fn new(address: SocketAddr, key: &str) -> Self {
+        let head = format!(
+            "POST /v1/events HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+        );
+        Self {
+            address,
+            head,
+            clients_so_far: 0,
+        }
+    }
+
+    pub(crate) fn run(&mut self, load: Load) -> Measured {
+        let (begin, first) = (Instant::now() + WARM_UP, self.clients_so_far);
+        self.clients_so_far += load.clients;
+        let taken = runtime().block_on(async {
+            let mut all = JoinSet::new();
+            for number in first..self.clients_so_far {
+                let request = Request::new(&self.head, number, load.batch);
+                all.spawn(send_until(self.address, request, load, begin));
+            }
+            all.join_all().await
+        });
+        measured(taken.concat(), load.batch)
+    }
+}
+
+fn measured(mut taken: Vec<u64>, batch: usize) -> Measured {
+    taken.sort_unstable();
+    let percentile = |percent: usize| {
+        let at = taken.len() * percent / 100;
+        taken.get(at).copied().unwrap_or_default()
+    };
+    Measured {
+        events_per_second: u64::try_from(taken.len() * batch).unwrap() / LENGTH.as_secs(),
+        p50: percentile(50),
+        p99: percentile(99),
+    }
+}
+
+async fn send_until(
+    address: SocketAddr,
+    mut request: Request,
+    load: Load,
+    begin: Instant,
+) -> Vec<u64> {
+    let mut client = Client::connect(address).await;
+    let mut taken = Vec::new();
+    let mut expected = format!("{{\"accepted\":{},", load.batch);
+    loop {
+        let start = Instant::now();
+        if start >= begin + LENGTH {
+            return taken;
+        }
+        let answer = client.ask(&request.bytes).await;
+        assert!(
+            answer.starts_with(expected.as_bytes()),
+            "{}",
+            String::from_utf8_lossy(answer)
+        );
+        if start >= begin {
+            taken.push(micros(start.elapsed()));
+        }
+        if load.replay {
+            expected = format!("{{\"accepted\":0,\"duplicates\":{},", load.batch);
+        } else {
+            request.next();
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap()
+}
+
+/// A request whose ids are written over for the next one: making it costs next to nothing.
+struct Request {
+    bytes: Vec<u8>,
+    /// Where the number of each id starts.
+    places: Vec<usize>,
+    next: u64,
+}
+
+impl Request {
+    fn new(head: &str, client: usize, batch: usize) -> Self {
+        let event = format!("{BEFORE_ID}{}{AFTER_ID}", "0".repeat(DIGITS));
+        let body = format!("[{}]", vec![event.as_str(); batch].join(","));
+        let head = format!("{head}content-length: {}\r\n\r\n", body.len());
+        let places = (0..batch)
+            .map(|number| head.len() + 1 + number * (event.len() + 1) + BEFORE_ID.len())
+            .collect();
+        let mut request = Self {
+            bytes: (head + &body).into_bytes(),
+            places,
+            next: u64::try_from(client).unwrap() * 1_000_000_000_000,
+        };
+        request.next();
+        request
+    }
+
+    fn next(&mut self) {
+        for place in &self.places {
+            let digits = self.bytes.get_mut(*place..*place + DIGITS).unwrap();
+            let mut rest = self.next;
+            for digit in digits.iter_mut().rev() {
+                *digit = b'0' + u8::try_from(rest % 10).unwrap();
+                rest /= 10;
+            }
+            self.next += 1;
+        }
+    }
+}
