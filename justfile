@@ -55,7 +55,7 @@ schemathesis:
 chaos *arguments='--seconds 300':
     cargo run --bin plinth-dev -- chaos {{ arguments }}
 
-# Measure `GET /v1/projects` against its ceilings: see docs/performance.md
+# Measure against ceilings of the same run, `--bench projects` or `--bench events`: see docs/performance.md
 bench *arguments='--bench projects':
     cargo bench {{ arguments }}
 
