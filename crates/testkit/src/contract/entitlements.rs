@@ -1,16 +1,19 @@
 //! `billing::Counts`: what a tenant may have, and what it uses.
 
 use billing::{
-    Grant, Granted, Kind, Outcome, Override, Period, PlanChange, PlanRef, Reservation, Resource,
-    Subscription, subscription::Status,
+    Grant, Granted, Grid, Interval, Kind, Outcome, Override, Period, PlanChange, PlanRef,
+    Reservation, Resource, Subscription, subscription::Status,
 };
-use kernel::{Quantity, ReservationId, StoreError, TenantId};
+use kernel::{Quantity, ReservationId, StoreError, TenantId, Zone};
 use serde_json::json;
-use time::OffsetDateTime;
+use tenancy::InvitationStatus;
+use time::{Duration, OffsetDateTime, macros::datetime};
+use usage::Aggregation;
 
 use super::{
-    Backend, BillingSeed, fixture,
+    Backend, BillingSeed, Seed, fixture, invitations, people, projects,
     subscribed::{tenant_on, within},
+    usage_fixture::{append, event, roll_all, stored_meter},
 };
 
 async fn granted(
@@ -281,6 +284,170 @@ pub async fn what_was_settled_counts_in_its_period(backend: &impl Backend) {
             store.settled(id, "jobs", period)
         });
         assert_eq!(settled.await, Ok(counted));
+    }
+}
+
+async fn gauge(
+    backend: &impl Backend,
+    tenant_id: TenantId,
+    key: &'static str,
+    at: OffsetDateTime,
+) -> i64 {
+    let counted = within(backend, tenant_id, move |store| {
+        store.gauge_used(tenant_id, key, at)
+    });
+    counted.await.unwrap()
+}
+
+/// Active members and invitations that are open at the instant; nobody who was removed or suspended, and nothing of another tenant.
+pub async fn members_and_open_invitations_are_counted(backend: &impl Backend) {
+    let tenant_id = tenant_on(backend, "acme", "free").await.tenant_id;
+    let other = tenant_on(backend, "other", "free").await.tenant_id;
+    assert_eq!(
+        gauge(backend, tenant_id, "max_members", fixture::at(0)).await,
+        0
+    );
+    people::stored_member(backend, tenant_id, "owner", &["owner"]).await;
+    people::stored_member(backend, tenant_id, "active", &["member"]).await;
+    let removed = people::stored_member(backend, tenant_id, "removed", &["member"]).await;
+    people::leave(backend, tenant_id, removed.id).await;
+    let suspended = people::stored_member(backend, tenant_id, "suspended", &["member"]).await;
+    let user_id = suspended.id;
+    backend.seed(Seed::Suspension { tenant_id, user_id }).await;
+    let open = invitations::invitation(tenant_id, "open@example.com");
+    invitations::insert(backend, &open).await.unwrap();
+    for (name, status) in [
+        ("revoked", InvitationStatus::Revoked),
+        ("accepted", InvitationStatus::Accepted),
+        ("expired", InvitationStatus::Expired),
+    ] {
+        let email = format!("{name}@example.com");
+        let mut over = invitations::invitation(tenant_id, &email);
+        invitations::insert(backend, &over).await.unwrap();
+        over.status = status;
+        invitations::update(backend, &over).await.unwrap();
+    }
+    let deadline = open.expires_at;
+    for (at, counted) in [(deadline - Duration::SECOND, 3), (deadline, 2)] {
+        let members = gauge(backend, tenant_id, "max_members", at).await;
+        assert_eq!(members, counted, "at {at}");
+    }
+    assert_eq!(gauge(backend, other, "max_members", deadline).await, 0);
+}
+
+/// Projects that are neither archived nor the default one, of this tenant alone.
+pub async fn open_projects_but_the_default_one_are_counted(backend: &impl Backend) {
+    let tenant_id = tenant_on(backend, "acme", "free").await.tenant_id;
+    let other = tenant_on(backend, "other", "free").await.tenant_id;
+    let mut default = projects::project(tenant_id, "default");
+    default.is_default = true;
+    projects::insert(backend, &default).await.unwrap();
+    assert_eq!(
+        gauge(backend, tenant_id, "max_projects", fixture::at(0)).await,
+        0
+    );
+    for slug in ["first", "second"] {
+        projects::stored_project(backend, tenant_id, slug).await;
+    }
+    let mut archived = projects::stored_project(backend, tenant_id, "archived").await;
+    archived.is_archived = true;
+    projects::update(backend, &archived).await.unwrap();
+    for (id, counted) in [(tenant_id, 2), (other, 0)] {
+        assert_eq!(
+            gauge(backend, id, "max_projects", fixture::at(0)).await,
+            counted
+        );
+    }
+}
+
+async fn watermark(backend: &impl Backend, tenant_id: TenantId) -> String {
+    let read = within(backend, tenant_id, billing::Counts::watermark);
+    read.await.unwrap()
+}
+
+async fn metered(
+    backend: &impl Backend,
+    tenant_id: TenantId,
+    metric: &'static str,
+    period: Period,
+    watermark: &str,
+) -> Quantity {
+    let watermark = watermark.to_owned();
+    let counted = within(backend, tenant_id, move |store| {
+        store.metered(tenant_id, metric, period, &watermark)
+    });
+    counted.await.unwrap()
+}
+
+/// What came later changes no answer about an earlier watermark, be it rolled up since or not; a later watermark sees it.
+pub async fn a_watermark_gives_the_same_quantity_for_ever(backend: &impl Backend) {
+    let id = tenant_on(backend, "acme", "free").await.tenant_id;
+    let other = tenant_on(backend, "other", "free").await.tenant_id;
+    let sum = stored_meter(backend, id, "tasks", Aggregation::Sum).await;
+    let max = stored_meter(backend, id, "peak", Aggregation::Max).await;
+    let elsewhere = stored_meter(backend, other, "tasks", Aggregation::Sum).await;
+    let period = Period {
+        start: fixture::at(0),
+        end: fixture::at(100),
+    };
+    append(
+        backend,
+        other,
+        vec![event(&elsewhere, "a", fixture::at(1), 1000)],
+    )
+    .await;
+    let mut marks = vec![(watermark(backend, id).await, 0, 0)];
+    for (name, quantity, total) in [("a", 5, 5), ("b", 7, 12), ("c", 9, 21)] {
+        let at = fixture::at(50);
+        let batch = vec![
+            event(&sum, name, at, quantity),
+            event(&max, &format!("{name}-peak"), at, quantity),
+        ];
+        append(backend, id, batch).await;
+        marks.push((watermark(backend, id).await, total, quantity));
+    }
+    for has_rolled in [false, true] {
+        if has_rolled {
+            roll_all(backend, 7).await;
+        }
+        for (mark, total, peak) in &marks {
+            for (metric, expected) in [("tasks", *total), ("peak", *peak)] {
+                let counted = metered(backend, id, metric, period, mark).await;
+                let expected = Quantity::from(expected);
+                assert_eq!(
+                    counted, expected,
+                    "{metric} at {mark}, rolled up: {has_rolled}"
+                );
+            }
+        }
+    }
+}
+
+/// A month of a tenant's zone is counted from its first instant to before its last, whatever the month is elsewhere.
+pub async fn a_month_is_that_of_its_zone(backend: &impl Backend) {
+    let id = tenant_on(backend, "acme", "free").await.tenant_id;
+    let meter = stored_meter(backend, id, "tasks", Aggregation::Sum).await;
+    let zone = Zone::parse("timezone", "Asia/Kathmandu").unwrap();
+    let start = datetime!(2026-05-01 00:00 +5:45);
+    let end = datetime!(2026-06-01 00:00 +5:45);
+    let month = Grid::new(start, &zone, Interval::Month).period_at(datetime!(2026-05-20 12:00 UTC));
+    assert_eq!(month, Period { start, end });
+    let moment = Duration::MICROSECOND;
+    let batch = [
+        ("before", start - moment, 1),
+        ("first", start, 10),
+        ("last", end - moment, 100),
+        ("behind", end, 1000),
+    ]
+    .map(|(name, at, quantity)| event(&meter, name, at, quantity));
+    append(backend, id, batch.to_vec()).await;
+    let mark = watermark(backend, id).await;
+    for has_rolled in [false, true] {
+        if has_rolled {
+            roll_all(backend, 4).await;
+        }
+        let counted = metered(backend, id, "tasks", month, &mark).await;
+        assert_eq!(counted, Quantity::from(110), "rolled up: {has_rolled}");
     }
 }
 

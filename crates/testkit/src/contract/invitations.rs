@@ -7,7 +7,7 @@ use time::Duration;
 use super::{Backend, Seed, fixture, people, run};
 
 /// An invitation that is nowhere yet, and pending for a week.
-fn invitation(tenant_id: TenantId, email: &str) -> Invitation {
+pub(super) fn invitation(tenant_id: TenantId, email: &str) -> Invitation {
     Invitation {
         id: InvitationId::new(fixture::at(0)),
         tenant_id,
@@ -22,7 +22,10 @@ fn invitation(tenant_id: TenantId, email: &str) -> Invitation {
     }
 }
 
-async fn insert(backend: &impl Backend, invitation: &Invitation) -> Result<(), StoreError> {
+pub(super) async fn insert(
+    backend: &impl Backend,
+    invitation: &Invitation,
+) -> Result<(), StoreError> {
     let row = invitation.clone();
     run(
         backend.tenancy(),
@@ -32,7 +35,10 @@ async fn insert(backend: &impl Backend, invitation: &Invitation) -> Result<(), S
     .await
 }
 
-async fn update(backend: &impl Backend, invitation: &Invitation) -> Result<(), StoreError> {
+pub(super) async fn update(
+    backend: &impl Backend,
+    invitation: &Invitation,
+) -> Result<(), StoreError> {
     let row = invitation.clone();
     run(
         backend.tenancy(),

@@ -64,7 +64,7 @@ pub(super) async fn add_environment(
     .await
 }
 
-async fn update(backend: &impl Backend, project: &Project) -> Result<(), StoreError> {
+pub(super) async fn update(backend: &impl Backend, project: &Project) -> Result<(), StoreError> {
     let row = project.clone();
     run(
         backend.tenancy(),

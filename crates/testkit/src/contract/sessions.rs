@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 use super::{Backend, Seed, fixture, people, run};
 
 /// A session that is nowhere yet, for one day.
-fn session(user_id: UserId) -> Session {
+pub(super) fn session(user_id: UserId) -> Session {
     Session {
         id: SessionId::new(fixture::at(0)),
         user_id,

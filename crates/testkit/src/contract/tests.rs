@@ -171,6 +171,10 @@ macro_rules! contract_tests {
                 a_gauge_counts_the_things_of_its_kind
                 open_reservations_hold_until_they_expire
                 what_was_settled_counts_in_its_period
+                members_and_open_invitations_are_counted
+                open_projects_but_the_default_one_are_counted
+                a_watermark_gives_the_same_quantity_for_ever
+                a_month_is_that_of_its_zone
                 what_was_not_measured_counts_nothing
             }
             reservations {
@@ -236,10 +240,12 @@ macro_rules! contract_tests {
                 whoever_lost_the_lease_does_not_commit
             }
             upkeep {
+                expired_invitations_are_found
                 ended_trials_are_found
                 long_frozen_tenants_are_found
                 due_plan_changes_are_written_down
                 old_idempotency_keys_are_deleted
+                sessions_that_are_over_are_deleted
                 reservations_that_are_over_are_deleted
                 finished_jobs_are_deleted
                 relayed_facts_are_deleted

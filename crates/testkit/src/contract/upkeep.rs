@@ -9,15 +9,17 @@ use app::{
 };
 use audit::Fact;
 use billing::{Outcome, PlanChange, PlanRef, Reservation, Subscription};
+use identity::{RevokeReason, Session};
 use kernel::{
     Clock, ReservationId, Scope, StoreError, SystemClock, TenantId, TenantStatus, id::uuid_v7,
 };
 use serde_json::json;
+use tenancy::InvitationStatus;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Backend, BillingSeed, fixture, run,
+    Backend, BillingSeed, fixture, invitations, people, run, sessions,
     subscribed::{tenant_on, within},
 };
 
@@ -48,6 +50,39 @@ async fn tenant_since(
 
 fn an_hour_from(now: OffsetDateTime) -> (OffsetDateTime, OffsetDateTime) {
     (now - time::Duration::HOUR, now + time::Duration::HOUR)
+}
+
+/// Invitations that are pending though over, the longest in front, whichever tenant's they are.
+pub async fn expired_invitations_are_found(backend: &impl Backend) {
+    let a = fixture::stored_tenant(backend, "acme").await.id;
+    let b = fixture::stored_tenant(backend, "other").await.id;
+    let mut ids = Vec::new();
+    for (tenant_id, name, expires, status) in [
+        (a, "third", 30, InvitationStatus::Pending),
+        (b, "first", 10, InvitationStatus::Pending),
+        (a, "second", 20, InvitationStatus::Pending),
+        (a, "revoked", 5, InvitationStatus::Revoked),
+        (b, "accepted", 6, InvitationStatus::Accepted),
+        (b, "expired", 7, InvitationStatus::Expired),
+    ] {
+        let email = format!("{name}@example.com");
+        let mut one = invitations::invitation(tenant_id, &email);
+        one.expires_at = fixture::at(expires);
+        invitations::insert(backend, &one).await.unwrap();
+        one.status = status;
+        invitations::update(backend, &one).await.unwrap();
+        ids.push((tenant_id, one.id));
+    }
+    let (third, first, second) = (ids[0], ids[1], ids[2]);
+    let expired = |at: i64, limit| {
+        upkeep(backend, Scope::global(), move |store| {
+            store.expired_invitations(fixture::at(at), limit)
+        })
+    };
+    assert_eq!(expired(9, 9).await, []);
+    assert_eq!(expired(10, 9).await, [first]);
+    assert_eq!(expired(99, 9).await, [first, second, third]);
+    assert_eq!(expired(99, 2).await, [first, second]);
 }
 
 /// Trials that had ended, the first to end in front, of tenants that are on trial still.
@@ -215,6 +250,55 @@ pub async fn old_idempotency_keys_are_deleted(backend: &impl Backend) {
     assert!(reserve(2, 30).await.unwrap().is_some());
     assert_eq!((delete(30, 9).await, delete(30, 9).await), (1, 0));
     assert!(reserve(3, 30).await.unwrap().is_some());
+}
+
+/// Sessions are forgotten some time after they expired, revoked or not and whosever they are, the oldest first; what ended early waits for
+/// its deadline.
+pub async fn sessions_that_are_over_are_deleted(backend: &impl Backend) {
+    let mut stored = Vec::new();
+    for (name, expires, is_revoked) in [
+        ("second", 20, true),
+        ("first", 10, false),
+        ("live", 99, false),
+        ("revoked", 99, true),
+    ] {
+        let user_id = people::stored_user(backend, name).await.id;
+        let row = Session {
+            expires_at: fixture::at(expires),
+            ..sessions::session(user_id)
+        };
+        let id = row.id;
+        let written = run(backend.identity(), Scope::user(user_id), move |store| {
+            store.insert_session(&row)?;
+            if is_revoked {
+                store.revoke_session(id, RevokeReason::Logout, fixture::at(1))?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        written.await.unwrap();
+        stored.push(id);
+    }
+    let delete = |before: i64, limit| {
+        upkeep(backend, Scope::global(), move |store| {
+            store.delete_sessions(fixture::at(before), limit)
+        })
+    };
+    let are_there = || async {
+        let mut there = Vec::new();
+        for id in stored.clone() {
+            let found = run(backend.identity(), Scope::global(), move |store| {
+                store.session(id)
+            });
+            let found: Result<_, StoreError> = found.await;
+            there.push(found.unwrap().is_some());
+        }
+        there
+    };
+    assert_eq!(delete(10, 9).await, 0);
+    assert_eq!(delete(30, 1).await, 1);
+    assert_eq!(are_there().await, [true, false, true, true]);
+    assert_eq!((delete(30, 9).await, delete(30, 9).await), (1, 0));
+    assert_eq!(are_there().await, [false, false, true, true]);
 }
 
 /// A reservation with a lease until an instant, finished at another one.
