@@ -137,10 +137,23 @@ impl PermissionSet {
     /// What both sets allow: exactly the codes that each of them covers.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
+        // Keys with the scope `*`, and keys of owners, are the usual ones, and each of their requests asks.
+        if self.is_everything() {
+            return other.clone();
+        }
+        if other.is_everything() {
+            return self.clone();
+        }
         self.0
             .iter()
             .flat_map(|ours| other.0.iter().flat_map(|theirs| ours.shared(theirs)))
             .collect()
+    }
+
+    fn is_everything(&self) -> bool {
+        self.0
+            .first()
+            .is_some_and(|code| self.0.len() == 1 && code.0 == "*")
     }
 
     /// The codes, sorted.

@@ -5,7 +5,7 @@ use kernel::StoreError;
 
 /// Text of errors that mean "not now" rather than "never": a time limit, a shutdown, a deadlock, a lost connection; the last four are
 /// PgBouncer's.
-const TRANSIENT: [&str; 13] = [
+const TRANSIENT: [&str; 14] = [
     "statement timeout",
     "lock timeout",
     "deadlock detected",
@@ -15,6 +15,7 @@ const TRANSIENT: [&str; 13] = [
     "connection to server",
     "no connection to the server",
     "could not receive data",
+    "could not send data",
     "server conn crashed",
     "query_wait_timeout",
     "server login has been failing",
@@ -49,6 +50,8 @@ pub fn store_error(error: Error) -> StoreError {
         Error::BrokenTransactionManager => {
             StoreError::Unavailable("the transaction was lost".to_owned())
         }
+        // The connection went away at the commit, so the rollback that diesel tries next fails as well.
+        Error::RollbackErrorOnCommit { commit_error, .. } => store_error(*commit_error),
         other => StoreError::Unexpected(other.to_string()),
     }
 }
@@ -56,4 +59,27 @@ pub fn store_error(error: Error) -> StoreError {
 /// A stored value that the code cannot read: the schema and the code disagree.
 pub(crate) fn unreadable(what: &str, value: impl std::fmt::Display) -> StoreError {
     StoreError::Unexpected(format!("unreadable {what} in the database: {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str) -> Error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned()))
+    }
+
+    #[test]
+    fn a_connection_that_is_lost_at_the_commit_is_unavailable() {
+        let lost = Error::RollbackErrorOnCommit {
+            rollback_error: Box::new(failed("no connection to the server")),
+            commit_error: Box::new(failed("server closed the connection unexpectedly")),
+        };
+        assert!(matches!(store_error(lost), StoreError::Unavailable(_)));
+        let refused = Error::RollbackErrorOnCommit {
+            rollback_error: Box::new(failed("no connection to the server")),
+            commit_error: Box::new(failed("division by zero")),
+        };
+        assert!(matches!(store_error(refused), StoreError::Unexpected(_)));
+    }
 }

@@ -229,9 +229,19 @@ fn keep_statements(keep: bool) -> Hook {
     })
 }
 
-/// One connection outside the pool, for listeners and migrations.
+/// One connection outside the pool, for listeners, migrations and writers of events.
 pub(crate) fn lone_connection(url: &str) -> Result<PgConnection, StoreError> {
-    PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.to_string()))
+    let mut attempt = 1;
+    loop {
+        match PgConnection::establish(url) {
+            Ok(connection) => return Ok(connection),
+            // As in the pool: a pooler left the session unsettled.
+            Err(ConnectionError::CouldntSetupConfiguration(_)) if attempt < SESSIONS => {
+                attempt += 1;
+            }
+            Err(error) => return Err(StoreError::Unavailable(error.to_string())),
+        }
+    }
 }
 
 #[derive(QueryableByName)]

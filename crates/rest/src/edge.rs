@@ -45,7 +45,7 @@ pub async fn layer(
         &request,
         services.as_ref().map(|services| &services.settings),
     );
-    let id = info.id.clone();
+    let (id, source_ip) = (info.id.clone(), info.source_ip);
     request.extensions_mut().insert(info);
     let method = request.method().clone();
     let admitted = readable(&request)
@@ -69,7 +69,8 @@ pub async fn layer(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    let is_private = response.request().path().starts_with("/v1/");
+    // The path as the router reads it, with `%31` for what it stands for.
+    let is_private = response.request().match_info().as_str().starts_with("/v1/");
     protect(response.headers_mut(), is_private);
     let standing = response.request().extensions().get::<Standing>().copied();
     if let Some(standing) = standing {
@@ -86,7 +87,7 @@ pub async fn layer(
             .observe(known(&method), &route, status.as_u16(), elapsed);
     }
     tracing::info!(
-        request_id = %id, %method, route, status = status.as_u16(),
+        request_id = %id, source_ip = source_ip.map(tracing::field::display), %method, route, status = status.as_u16(),
         micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request"
     );
     Ok(response)
@@ -169,7 +170,7 @@ pub(crate) async fn no_route(
     request: HttpRequest,
     methods: Data<Methods>,
 ) -> Result<HttpResponse, Problem> {
-    Err(methods.unrouted(request.method(), request.path()))
+    Err(methods.unrouted(request.method(), request.match_info().as_str()))
 }
 
 fn describe(request: &ServiceRequest, settings: Option<&Settings>) -> RequestInfo {

@@ -152,7 +152,9 @@ impl Problem {
             !FIELDS.contains(&name),
             "{name} is a field of every problem"
         );
-        self.extra.insert(name.to_owned(), value.into());
+        if !FIELDS.contains(&name) {
+            self.extra.insert(name.to_owned(), value.into());
+        }
         self
     }
 

@@ -295,9 +295,14 @@ mod properties {
                     .filter(|_| near)
                     .map(|change| change.timestamp().as_second());
                 let at = change.map_or(second, |change| change + off);
+                let around = Timestamp::from_second(at - 4 * 86_400).unwrap();
+                let by_quarters = zone
+                    .following(around)
+                    .map(|change| change.timestamp().as_second())
+                    .take_while(|change| *change < at + 5 * 86_400)
+                    .all(|change| change % 900 == 0);
                 let at = OffsetDateTime::from_unix_timestamp(at).unwrap();
-                (change.unwrap_or(0) % 900 == 0)
-                    .then(|| (Zone::parse("timezone", &name).unwrap(), at))
+                by_quarters.then(|| (Zone::parse("timezone", &name).unwrap(), at))
             },
         )
     }

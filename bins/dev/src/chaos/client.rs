@@ -189,7 +189,8 @@ impl Client {
         }
         let code = answer.body.get("code").and_then(Value::as_str);
         match (answer.status, code) {
-            (409, Some("idempotency.in_progress")) | (429 | 502..=504, _) => None,
+            // 408 is actix's own, for a request that it could not read in time: it was frozen.
+            (409, Some("idempotency.in_progress")) | (408 | 429 | 502..=504, _) => None,
             (409, Some("idempotency.outcome_unknown")) => Some(Outcome::Unknown),
             (500, _) => {
                 books.internal += 1;

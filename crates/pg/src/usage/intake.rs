@@ -14,12 +14,12 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use diesel::{Connection, PgConnection, connection::CacheSize};
 use kernel::{BoxFuture, Scope, StoreError, Verdict, Work};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use usage::{GroupStore, IngestError, Intake, Receipt, group::ingest_group, ingest::Admitted};
 
 use crate::{
@@ -32,8 +32,9 @@ use crate::{
 const MAX_WAITING: usize = 32 * 1024 * 1024;
 /// Events in one group, give or take a request: beyond that, groups gain nothing and answers only come later.
 const MAX_GROUP: usize = 4_000;
-/// How long requests are written one by one after a group failed: whichever made it fail is then alone when it is sent again.
-const APART: Duration = Duration::from_secs(5);
+/// How many time limits of a statement a request waits for its answer: for the group before, and for its own. A writer whose connection
+/// hangs may take longer to find out than a client waits.
+const PATIENCE: u32 = 4;
 /// How often a writer tries to connect before it gives a group up.
 const ATTEMPTS: usize = 8;
 
@@ -43,6 +44,7 @@ pub struct GroupCommit {
     queue: Sender<Waiting>,
     /// Bytes that wait or are being written.
     weight: Arc<AtomicUsize>,
+    patience: Duration,
 }
 
 /// A request in the queue.
@@ -50,6 +52,13 @@ struct Waiting {
     request: Admitted,
     weight: usize,
     answer: oneshot::Sender<Result<Receipt, StoreError>>,
+}
+
+impl Waiting {
+    fn answer(self, with: Result<Receipt, StoreError>) {
+        // Whoever went away does not hear of it; what was written stays written.
+        let _gone = self.answer.send(with);
+    }
 }
 
 impl GroupCommit {
@@ -65,7 +74,6 @@ impl GroupCommit {
             let mut writer = Writer {
                 settings: settings.clone(),
                 connection: None,
-                apart_until: None,
             };
             let (waiting, weight) = (Arc::clone(&waiting), Arc::clone(&weight));
             thread::Builder::new()
@@ -79,7 +87,11 @@ impl GroupCommit {
                 })
                 .map_err(|error| StoreError::Unexpected(error.to_string()))?;
         }
-        Ok(Self { queue, weight })
+        Ok(Self {
+            queue,
+            weight,
+            patience: settings.statement_timeout * PATIENCE,
+        })
     }
 }
 
@@ -98,8 +110,15 @@ impl Intake for GroupCommit {
                 answer,
             };
             let lost = || StoreError::Unexpected("the writer of events is gone".to_owned());
-            self.queue.send(waiting).map_err(|_| lost())?;
-            Ok(answered.await.map_err(|_| lost())??)
+            if self.queue.send(waiting).is_err() {
+                self.weight.fetch_sub(weight, Ordering::Relaxed);
+                return Err(lost().into());
+            }
+            // Whether it is written after all is not known then, and asking again with the same ids is safe.
+            let answer = timeout(self.patience, answered).await.map_err(|_| {
+                StoreError::Unavailable("events were not written in time".to_owned())
+            })?;
+            Ok(answer.map_err(|_| lost())??)
         })
     }
 }
@@ -120,48 +139,30 @@ fn next_group(waiting: &Mutex<Receiver<Waiting>>) -> Option<Vec<Waiting>> {
 struct Writer {
     settings: Settings,
     connection: Option<PgConnection>,
-    apart_until: Option<Instant>,
 }
 
 impl Writer {
+    /// Writes a group, and answers each request.
     fn write(&mut self, group: Vec<Waiting>) {
-        let is_apart = self.apart_until.is_some_and(|until| Instant::now() < until);
-        if is_apart {
-            for waiting in group {
-                self.write_together(vec![waiting]);
-            }
-        } else {
-            self.write_together(group);
-        }
-    }
-
-    /// One transaction, and an answer to each request.
-    fn write_together(&mut self, group: Vec<Waiting>) {
-        let count = group.len();
-        let (requests, answers): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|waiting| (waiting.request, waiting.answer))
-            .unzip();
-        match self.transact(requests) {
+        let requests = group.iter().map(|waiting| waiting.request.clone());
+        match self.transact(requests.collect()) {
             Ok(receipts) => {
-                for (answer, receipt) in answers.into_iter().zip(receipts) {
-                    // Whoever went away does not hear of it; the events are written all the same.
-                    let _gone = answer.send(Ok(receipt));
+                for (waiting, receipt) in group.into_iter().zip(receipts) {
+                    waiting.answer(Ok(receipt));
+                }
+            }
+            // Nothing was written, and one of them may be the cause: the others have nothing to do with it.
+            Err(error) if group.len() > 1 && !matches!(error, StoreError::Unavailable(_)) => {
+                for waiting in group {
+                    self.write(vec![waiting]);
                 }
             }
             Err(error) => {
                 if !matches!(error, StoreError::Unavailable(_)) {
-                    tracing::error!(%error, requests = count, "a group of events was not written");
-                    self.apart_until = Some(Instant::now() + APART);
+                    tracing::error!(%error, "events were not written");
                 }
-                // In company nobody knows whose fault it was: try again, alone.
-                let error = if count > 1 {
-                    StoreError::Unavailable(error.to_string())
-                } else {
-                    error
-                };
-                for answer in answers {
-                    let _gone = answer.send(Err(error.clone()));
+                for waiting in group {
+                    waiting.answer(Err(error.clone()));
                 }
             }
         }

@@ -1,6 +1,10 @@
 //! The pool under stress: whatever happens to a unit of work, the next one on its connection is nobody's but its own.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
 
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query,
@@ -67,15 +71,28 @@ struct Settled {
 /// The server's side of it: no session is left over, none is in a transaction, and a new one has no settings.
 fn nothing_is_left_over(db: &TestDb) {
     let mut observer = PgConnection::establish(&db.superuser_url()).unwrap();
-    let sessions: Sessions = sql_query(
-        "select count(*) as open, count(*) filter (where state <> 'idle') as in_transaction
-         from pg_stat_activity where datname = current_database() and usename = 'plinth_app'",
-    )
-    .get_result(&mut observer)
-    .unwrap();
-    let (open, in_transaction) = (sessions.open, sessions.in_transaction);
-    assert!(open <= CONNECTIONS as i64, "{open} sessions are open");
-    assert_eq!(in_transaction, 0);
+    let mut look = || {
+        let sessions: Sessions = sql_query(
+            "select count(*) as open, count(*) filter (where state <> 'idle') as in_transaction
+             from pg_stat_activity where datname = current_database() and usename = 'plinth_app'",
+        )
+        .get_result(&mut observer)
+        .unwrap();
+        (sessions.open, sessions.in_transaction)
+    };
+    // Sessions whose client is gone take a moment to notice.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (open, in_transaction) = look();
+        if open <= CONNECTIONS as i64 && in_transaction == 0 {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{open} sessions are open, {in_transaction} in a transaction"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
     let mut fresh = PgConnection::establish(&db.app_url()).unwrap();
     let settled: Settled = sql_query(
         "select num_nonnulls(current_setting('app.tenant_id', true), current_setting('app.user_id', true),

@@ -265,10 +265,14 @@ pub async fn a_failed_job_is_tried_again_or_dead(backend: &impl Backend) {
 
 /// A job whose worker is not heard from goes to another. What the first one says after that does not count.
 pub async fn after_a_lease_has_passed_only_the_next_holder_is_believed(backend: &impl Backend) {
-    let id = enqueue(backend, probe()).await;
-    let old = claim_one(backend, SHORT).await.lease;
+    let held = enqueue(backend, probe()).await;
+    let job = claim_one(backend, LONG).await;
     assert_eq!(reap(backend).await, 0, "it is held still");
     assert_eq!(claim(backend, 5, LONG).await, []);
+    assert_eq!(complete(backend, job.lease).await, [held]);
+
+    let id = enqueue(backend, probe()).await;
+    let old = claim_one(backend, SHORT).await.lease;
     tokio::time::sleep(SHORT * 2).await;
     assert_eq!(
         claim(backend, 5, LONG).await,

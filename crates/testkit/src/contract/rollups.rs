@@ -35,7 +35,7 @@ async fn batch(backend: &impl Backend, name: &str, events: i64) -> Vec<MeteredEv
 
 /// Rolls once, after waiting until there is something to roll.
 async fn step(backend: &impl Backend, at_most: u32) -> rollup::Moved {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         let moved = in_books(backend, move |store| store.move_events(at_most)).await;
         let moved = moved.unwrap();
         if moved.step.events > 0 {
@@ -132,7 +132,7 @@ pub async fn a_failed_step_has_moved_nothing(backend: &impl Backend) {
     let tenant = fixture::stored_tenant(backend, "acme").await.id;
     append(backend, tenant, batch(backend, "a", 10).await).await;
     let mut seen = 0;
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         let counted = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
         let counter = counted.clone();
         let failed: Result<(), StoreError> = in_books(backend, move |store| {

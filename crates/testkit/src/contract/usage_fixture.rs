@@ -168,7 +168,7 @@ pub async fn read(
 /// that is shared, the transactions of others hold the horizon back for moments.
 pub async fn roll_all(backend: &impl Backend, events: u64) {
     let mut moved = 0;
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         let step = in_books(backend, |store| rollup::roll(store, 500)).await;
         let step = step.unwrap();
         moved += step.events;

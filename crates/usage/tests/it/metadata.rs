@@ -15,6 +15,7 @@ fn values() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         matching("[^\0]{0,6}").prop_map(Value::from),
+        matching("[\"\\\\a-c\n\t]{0,6}").prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 5, |inner| {
         prop_oneof![
