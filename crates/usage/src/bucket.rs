@@ -125,8 +125,18 @@ fn into_hour(local: OffsetDateTime) -> Duration {
         + Duration::nanoseconds(local.nanosecond().into())
 }
 
+/// Where the clock shows the next hour, or the same one once more after it was changed.
 fn next_hour(at: OffsetDateTime, zone: &Zone) -> Option<OffsetDateTime> {
-    at.checked_add(Duration::HOUR - into_hour(zone.localise(at)))
+    let local = zone.localise(at);
+    let next = at.checked_add(Duration::HOUR - into_hour(local))?;
+    let is_changed = |at: &OffsetDateTime| zone.localise(*at).offset() != local.offset();
+    if !is_changed(&next) {
+        return Some(next);
+    }
+    // Amid an hour, as in Colombo in 2006: at half past midnight it was midnight again.
+    let quarters = (1..4).map(|quarters| next - crate::rollup::BUCKET * quarters);
+    let amid = quarters.filter(|quarter| *quarter > at && is_changed(quarter));
+    Some(amid.min().unwrap_or(next))
 }
 
 #[cfg(test)]
@@ -178,6 +188,27 @@ mod tests {
             ),
             [datetime!(2026-10-31 18:15 UTC)]
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_changed_amid_an_hour_starts_another_wherever_the_range_begins() {
+        let hours = [
+            datetime!(2006-04-14 18:00 UTC),
+            datetime!(2006-04-14 18:30 UTC),
+            datetime!(2006-04-14 19:30 UTC),
+        ];
+        for (from, skipped) in [
+            (datetime!(2006-04-14 18:10 UTC), 0),
+            (datetime!(2006-04-14 18:45 UTC), 1),
+            (datetime!(2006-04-14 19:15 UTC), 1),
+        ] {
+            let to = datetime!(2006-04-14 20:00 UTC);
+            assert_eq!(
+                instants(from, to, Granularity::Hour, "Asia/Colombo"),
+                hours[skipped..],
+                "{from}"
+            );
+        }
     }
 
     #[test]
