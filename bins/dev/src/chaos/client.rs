@@ -9,7 +9,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{books::Books, customer::Customer, random::Random};
+use super::{
+    books::{Books, Fate, Thing},
+    customer::Customer,
+    random::Random,
+};
 use crate::{
     api::{Answer, Api, Caller},
     failure::Failure,
@@ -207,6 +211,21 @@ impl Client {
             }
             _ => Some(Outcome::Answer(answer)),
         }
+    }
+
+    /// Removes a thing at `path` and notes that it is gone; that it was gone before is as good.
+    pub(super) async fn remove(
+        &mut self,
+        kind: &'static str,
+        path: &str,
+        (thing, name): (Thing, &str),
+    ) {
+        if let Outcome::Answer(answer) = self.until_answered(kind, Request::delete(path)).await
+            && !matches!(answer.status, 204 | 404)
+        {
+            self.surprised(&answer);
+        }
+        self.books().open().note(thing, name, Fate::Ended);
     }
 
     /// An answer that no client should get.

@@ -108,23 +108,12 @@ pub(super) async fn agents(mut client: Client) {
         if (full || client.random.one_in(6))
             && let Some(index) = client.random.index(there.len())
         {
-            remove(&mut client, &there.swap_remove(index)).await;
+            let name = there.swap_remove(index);
+            let path = format!("/v1/resources/agents/{name}");
+            client
+                .remove("agent removed", &path, (Thing::Resource, &name))
+                .await;
         }
         client.rest(50, 250).await;
     }
-}
-
-async fn remove(client: &mut Client, name: &str) {
-    let path = format!("/v1/resources/agents/{name}");
-    if let Outcome::Answer(answer) = client
-        .until_answered("agent removed", Request::delete(&path))
-        .await
-        && !matches!(answer.status, 204 | 404)
-    {
-        client.surprised(&answer);
-    }
-    client
-        .books()
-        .open()
-        .note(Thing::Resource, name, Fate::Ended);
 }

@@ -26,7 +26,10 @@ pub(super) async fn join_and_leave(mut client: Client, apis: [Api; 2]) {
             && let Some(index) = client.random.index(members.len())
         {
             let (email, id) = members.swap_remove(index);
-            leave(&mut client, &email, &id).await;
+            let path = format!("/v1/members/{id}");
+            client
+                .remove("member removed", &path, (Thing::Member, &email))
+                .await;
         }
         client.rest(200, 800).await;
     }
@@ -87,19 +90,4 @@ async fn told(
         }
         Outcome::Unknown => None,
     }
-}
-
-async fn leave(client: &mut Client, email: &str, id: &str) {
-    let path = format!("/v1/members/{id}");
-    if let Outcome::Answer(answer) = client
-        .until_answered("member removed", Request::delete(&path))
-        .await
-        && !matches!(answer.status, 204 | 404)
-    {
-        client.surprised(&answer);
-    }
-    client
-        .books()
-        .open()
-        .note(Thing::Member, email, Fate::Ended);
 }
