@@ -51,6 +51,128 @@ begin
     return received;
 end $$;
 
+-- Meters of several tenants by key, `sizes` of them for each: what events name. As `app.append_usage_events` it enters one tenant after
+-- another, and in the scope of a tenant only that one.
+create or replace function app.usage_meters(tenants uuid[], sizes integer[], keys text[])
+    returns table (place integer, id uuid, key text, name text, aggregation text, unit text, dimensions text[], value_field text,
+        allows_negative boolean, created_at timestamptz)
+    language plpgsql volatile as $$
+#variable_conflict use_column
+declare
+    outer_tenant constant uuid := app.current_tenant_id();
+    before integer := 0;
+begin
+    for number in 1 .. cardinality(tenants) loop
+        if outer_tenant is null then
+            execute format('set local app.tenant_id = %L', tenants[number]);
+        elsif outer_tenant <> tenants[number] then
+            raise insufficient_privilege using message = 'a scope of one tenant cannot enter another';
+        end if;
+        return query
+            select distinct on (m.key) number, m.id, m.key, m.name, m.aggregation, m.unit, m.dimensions, m.value_field,
+                m.allows_negative, m.created_at
+            from (
+                select 0 as rank, id, key, name, aggregation, unit, dimensions, value_field, allows_negative, created_at
+                from meters
+                where tenant_id = tenants[number] and key = any (keys[before + 1 : before + sizes[number]])
+                union all
+                select 1, id, key, name, aggregation, unit, dimensions, null, false, created_at
+                from standard_meters where key = any (keys[before + 1 : before + sizes[number]])
+            ) m order by m.key, m.rank;
+        before := before + sizes[number];
+    end loop;
+    if outer_tenant is null then
+        set local app.tenant_id = '';
+    end if;
+end $$;
+
+-- Which of these projects there are, as `app.usage_meters` finds meters.
+create or replace function app.usage_projects(tenants uuid[], sizes integer[], ids uuid[]) returns table (place integer, id uuid)
+    language plpgsql volatile as $$
+#variable_conflict use_column
+declare
+    outer_tenant constant uuid := app.current_tenant_id();
+    before integer := 0;
+begin
+    for number in 1 .. cardinality(tenants) loop
+        if outer_tenant is null then
+            execute format('set local app.tenant_id = %L', tenants[number]);
+        elsif outer_tenant <> tenants[number] then
+            raise insufficient_privilege using message = 'a scope of one tenant cannot enter another';
+        end if;
+        return query
+            select number, p.id from projects p
+            where p.tenant_id = tenants[number] and p.id = any (ids[before + 1 : before + sizes[number]]);
+        before := before + sizes[number];
+    end loop;
+    if outer_tenant is null then
+        set local app.tenant_id = '';
+    end if;
+end $$;
+
+-- Writes events of several tenants, `sizes` of them for each, unless one with its key was received in the last 35 days. Reports those that
+-- were there before, by place, with the payload they were written with. Events of a tenant come by key, each key once, and tenants by id:
+-- so two batches with the same keys wait for each other in one direction only.
+--
+-- The key of a partition keeps out what is in the current one; older ones have to be asked. A sub-query for each row, because a join might
+-- read a whole partition; and no sequential scans, because a partition is new, and its statistics say empty, once a month.
+create or replace function app.append_usage_events(tenants uuid[], sizes integer[], received timestamptz, dedups uuid[],
+        payload_hashes uuid[], meter_ids uuid[], occurred timestamptz[], quantities numeric[], project_ids uuid[], ids text[],
+        sources text[], user_ids text[], models text[], metadatas text[])
+    returns table (place integer, payload_hash uuid)
+    language plpgsql volatile set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+    outer_tenant constant uuid := app.current_tenant_id();
+    writer constant bigint := pg_current_xact_id()::text::bigint;
+    oldest constant timestamptz := received - interval '840 hours';
+    month constant timestamptz := date_trunc('month', received, 'UTC');
+    before integer := 0;
+    last integer;
+    written uuid[];
+begin
+    for number in 1 .. cardinality(tenants) loop
+        if outer_tenant is null then
+            execute format('set local app.tenant_id = %L', tenants[number]);
+        elsif outer_tenant <> tenants[number] then
+            raise insufficient_privilege using message = 'a scope of one tenant cannot enter another';
+        end if;
+        last := before + sizes[number];
+        with added as (
+            insert into usage_events (tenant_id, received_at, txid, dedup, payload_hash, meter_id, occurred_at, quantity, project_id,
+                event_id, source, user_id, model, metadata)
+            select tenants[number], received, writer, g.*
+            from unnest(dedups[before + 1 : last], payload_hashes[before + 1 : last], meter_ids[before + 1 : last],
+                occurred[before + 1 : last], quantities[before + 1 : last], project_ids[before + 1 : last], ids[before + 1 : last],
+                sources[before + 1 : last], user_ids[before + 1 : last], models[before + 1 : last], metadatas[before + 1 : last]::jsonb[]
+            ) as g (dedup, payload_hash, meter_id, occurred_at, quantity, project_id, event_id, source, user_id, model, metadata)
+            where (
+                select e.dedup from usage_events e
+                where e.tenant_id = tenants[number] and e.dedup = g.dedup and e.received_at > oldest and e.received_at < month
+                limit 1
+            ) is null
+            on conflict do nothing
+            returning dedup
+        )
+        select array_agg(dedup) into written from added;
+        if written is null or cardinality(written) < sizes[number] then
+            -- A statement of its own sees what another transaction committed while this one waited for it.
+            return query
+                select (before + g.place)::integer, e.payload_hash
+                from unnest(dedups[before + 1 : last]) with ordinality as g (dedup, place) cross join lateral (
+                    select e.payload_hash from usage_events e
+                    where e.tenant_id = tenants[number] and e.dedup = g.dedup and e.received_at > oldest
+                    limit 1
+                ) e
+                where g.dedup not in (select unnest(written));
+        end if;
+        before := last;
+    end loop;
+    if outer_tenant is null then
+        set local app.tenant_id = '';
+    end if;
+end $$;
+
 -- Months since year 0, in UTC: one partition each.
 create or replace function app.usage_month(at timestamptz) returns integer language sql immutable as $$
     select (extract(year from at at time zone 'UTC') * 12 + extract(month from at at time zone 'UTC'))::integer
@@ -71,7 +193,10 @@ begin
     update public.usage_watermark set txid = pg_current_xact_id()::text::bigint, moved_at = now();
 end $$;
 
-grant execute on function app.usage_month(timestamptz), app.usage_received_at() to plinth_app;
+grant execute on function app.usage_month(timestamptz), app.usage_received_at(),
+    app.usage_meters(uuid[], integer[], text[]), app.usage_projects(uuid[], integer[], uuid[]),
+    app.append_usage_events(uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[], text[], text[],
+        text[], text[], text[]) to plinth_app;
 grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer) to plinth_worker;
 
 select app.open_to_worker(t) from unnest(array[

@@ -40,6 +40,13 @@ impl Quantity {
     /// # Errors
     /// See [`QuantityError`]. The check looks at the text first, so that `1e999999999` costs nothing.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
+        // What nearly every quantity is: a few digits, which always fit.
+        if text.len() <= 18
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(whole) = text.parse::<i64>()
+        {
+            return Ok(Self::from(whole));
+        }
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let digits = mantissa.strip_prefix('-').unwrap_or(mantissa);
         let plain = !digits.is_empty()
@@ -94,7 +101,10 @@ impl From<i64> for Quantity {
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.normalized().to_plain_string())
+        match self.0.as_bigint_and_scale() {
+            (whole, 0) => write!(f, "{whole}"),
+            _ => f.write_str(&self.0.normalized().to_plain_string()),
+        }
     }
 }
 

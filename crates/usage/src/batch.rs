@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kernel::FieldError;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{Item, ingest::MAX_ITEMS};
@@ -57,13 +58,12 @@ impl Form {
                     .collect();
                 each(&lines, Item::parse_plain)
             }
+            Self::CloudEvents if is_array(text) => each_of(text, Item::parse_cloud_event),
             Self::CloudEvents => array(parse(text)?, "body", Item::parse_cloud_event),
             Self::CloudEvent => one(parse(text)?, Item::parse_cloud_event),
+            Self::Json if is_array(text) => each_of(text, Item::parse_plain),
             Self::Json => {
                 let body: &RawValue = parse(text)?;
-                if body.get().starts_with('[') {
-                    return array(body, "body", Item::parse_plain);
-                }
                 match envelope(body)? {
                     Some(events) => array(events, "events", Item::parse_plain),
                     None => one(body, Item::parse_plain),
@@ -73,7 +73,18 @@ impl Form {
     }
 }
 
-fn parse(text: &str) -> Result<&RawValue, BatchError> {
+/// Whether an array begins here: then nobody needs to find out where it ends first.
+fn is_array(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('[')
+}
+
+fn each_of(array: &str, read: Read) -> Result<Vec<Item>, BatchError> {
+    let events: Vec<&RawValue> = parse(array)?;
+    let texts: Vec<&str> = events.iter().map(|event| event.get()).collect();
+    each(&texts, read)
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BatchError> {
     serde_json::from_str(text).map_err(|error| BatchError::Malformed {
         line: error.line(),
         column: error.column(),

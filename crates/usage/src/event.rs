@@ -1,9 +1,8 @@
 //! A measured fact, and what makes two of them one.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use kernel::{ProjectId, Quantity};
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -104,25 +103,19 @@ impl Item {
     }
 
     fn parse(text: &str, read: fn(Fields<'_>) -> Result<NewEvent, Rejection>) -> Self {
-        match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
-            Ok(fields) => {
-                let id = fields
-                    .get("id")
-                    .and_then(|raw| serde_json::from_str(raw.get()).ok());
-                Self {
-                    id,
-                    event: read(Fields::of(fields)),
-                }
+        let fields: Fields<'_> = match serde_json::from_str(text) {
+            Ok(fields) => fields,
+            Err(_) => {
+                let refused = Rejection::new("usage.malformed", "", "must be a JSON object");
+                return Self {
+                    id: None,
+                    event: Err(refused),
+                };
             }
-            Err(_) => Self {
-                id: None,
-                event: Err(Rejection::new(
-                    "usage.malformed",
-                    "",
-                    "must be a JSON object",
-                )),
-            },
-        }
+        };
+        let id = fields.readable_id();
+        let event = read(fields);
+        Self { id, event }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each request is answered as if it had come alone. Strict requests do come alone, by [`ingest`](crate::ingest::ingest): all or nothing is
 //! a promise about a transaction.
 
-use std::collections::BTreeMap;
+use std::{borrow::Borrow, collections::BTreeMap};
 
 use kernel::{StoreError, TenantId};
 
@@ -15,21 +15,21 @@ use crate::{
 };
 
 /// Requests of one tenant, each with its place among all.
-struct OfTenant {
+struct OfTenant<'a> {
     tenant_id: TenantId,
-    requests: Vec<(usize, Admitted)>,
+    requests: Vec<(usize, &'a Admitted)>,
 }
 
 /// Takes the events of `requests` in. Answers for each request, in order.
 ///
 /// # Errors
 /// [`StoreError`]: nothing of any request was written.
-pub fn ingest_group(
+pub fn ingest_group<R: Borrow<Admitted>>(
     store: &mut dyn GroupStore,
-    requests: Vec<Admitted>,
+    requests: &[R],
 ) -> Result<Vec<Receipt>, StoreError> {
     let count = requests.len();
-    let tenants = by_tenant(requests);
+    let tenants = by_tenant(requests.iter().map(Borrow::borrow));
     let wanted: Vec<Wanted> = tenants.iter().map(OfTenant::wanted).collect();
     let batches = store.open_batches(&wanted)?;
     if batches.len() != tenants.len() {
@@ -66,9 +66,9 @@ pub fn ingest_group(
     Ok(receipts.into_iter().map(|(_, receipt)| receipt).collect())
 }
 
-fn by_tenant(requests: Vec<Admitted>) -> Vec<OfTenant> {
-    let mut tenants: BTreeMap<TenantId, Vec<(usize, Admitted)>> = BTreeMap::new();
-    for (place, request) in requests.into_iter().enumerate() {
+fn by_tenant<'a>(requests: impl Iterator<Item = &'a Admitted>) -> Vec<OfTenant<'a>> {
+    let mut tenants: BTreeMap<TenantId, Vec<(usize, &Admitted)>> = BTreeMap::new();
+    for (place, request) in requests.enumerate() {
         tenants
             .entry(request.tenant_id)
             .or_default()
@@ -83,7 +83,7 @@ fn by_tenant(requests: Vec<Admitted>) -> Vec<OfTenant> {
         .collect()
 }
 
-impl OfTenant {
+impl<'a> OfTenant<'a> {
     fn wanted(&self) -> Wanted {
         let mut all = Names::default();
         for (_, request) in &self.requests {
@@ -98,10 +98,10 @@ impl OfTenant {
         }
     }
 
-    fn sift(self, batch: &Batch) -> (Fresh, Vec<(usize, Vec<Pending>)>) {
+    fn sift(self, batch: &Batch) -> (Fresh<'a>, Vec<(usize, Vec<Pending>)>) {
         let mut fresh = Fresh::default();
         let pending = self.requests.into_iter().map(|(place, request)| {
-            let pending = fresh.sift(request.items, batch, request.options);
+            let pending = fresh.sift(&request.items, batch, request.options);
             (place, pending)
         });
         let pending = pending.collect();

@@ -1,6 +1,6 @@
 //! Taking events in: which requests are admitted, and what becomes of each event.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use kernel::{Denied, MeterId, Principal, ProjectId, Quantity, StoreError, TenantId};
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -106,7 +106,7 @@ pub struct Batch {
 
 /// An event with nothing left to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MeteredEvent {
+pub struct MeteredEvent<'a> {
     /// What it counts towards.
     pub meter_id: MeterId,
     /// See [`NewEvent::dedup`].
@@ -118,7 +118,18 @@ pub struct MeteredEvent {
     /// How much.
     pub quantity: Quantity,
     /// The event as the sender wrote it.
-    pub event: NewEvent,
+    pub event: Cow<'a, NewEvent>,
+}
+
+impl MeteredEvent<'_> {
+    /// The same, for whoever keeps it longer than the request.
+    #[must_use]
+    pub fn into_owned(self) -> MeteredEvent<'static> {
+        MeteredEvent {
+            event: Cow::Owned(self.event.into_owned()),
+            ..self
+        }
+    }
 }
 
 /// What the store made of one event.
@@ -248,7 +259,7 @@ pub fn ingest(
     let names = request.names();
     let batch = store.open_batch(tenant_id, &names.metrics(), &names.projects())?;
     let mut fresh = Fresh::default();
-    let pending = fresh.sift(request.items, &batch, options);
+    let pending = fresh.sift(&request.items, &batch, options);
     let written = if fresh.events.is_empty() {
         Vec::new()
     } else {

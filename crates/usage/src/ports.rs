@@ -68,7 +68,7 @@ pub trait Store: audit::Trail {
         &mut self,
         tenant_id: TenantId,
         received_at: OffsetDateTime,
-        events: &[MeteredEvent],
+        events: &[MeteredEvent<'_>],
     ) -> Result<Vec<Appended>, StoreError>;
 
     /// Answers a question from one snapshot, ordered as [`After`] says, at most `limit` rows behind `after`.
@@ -109,7 +109,7 @@ pub struct TenantEvents<'a> {
     /// The store's clock, as its batch told it.
     pub received_at: OffsetDateTime,
     /// The events, or none. Their keys are different from each other.
-    pub events: &'a [MeteredEvent],
+    pub events: &'a [MeteredEvent<'a>],
 }
 
 /// What writing events of many tenants at once needs, in a transaction whose scope names no tenant.

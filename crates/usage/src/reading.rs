@@ -2,9 +2,13 @@
 //!
 //! Reading looks at one event alone. What needs its meter, its project or the clock is in [`crate::ingest`].
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use kernel::{ProjectId, Quantity, quantity::QuantityError};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -32,7 +36,7 @@ pub(crate) fn plain(mut fields: Fields<'_>) -> Result<NewEvent, Rejection> {
             .transpose()?
             .unwrap_or_default(),
     };
-    match fields.all.into_keys().next() {
+    match fields.rest().into_keys().next() {
         None => Ok(event),
         Some(name) => Err(Rejection::field(name, "is not a field of an event")),
     }
@@ -46,15 +50,12 @@ pub(crate) fn cloud_event(mut fields: Fields<'_>) -> Result<NewEvent, Rejection>
     if fields.take("data_base64").is_some() {
         return Err(Rejection::field("data_base64", "must be JSON in data"));
     }
-    let data: BTreeMap<String, &RawValue> = match fields.take("data") {
+    let mut data: Fields<'_> = match fields.take("data") {
         Some(raw) => serde_json::from_str(raw.get())
             .map_err(|_| Rejection::field("data", "must be a JSON object"))?,
-        None => BTreeMap::new(),
+        None => Fields::default(),
     };
-    let mut data = Fields {
-        all: data,
-        prefix: "data.",
-    };
+    data.prefix = "data.";
     let source = fields.text("source")?;
     // Other context attributes are extensions: the specification lets any be there, and a retry may carry others.
     Ok(NewEvent {
@@ -66,25 +67,57 @@ pub(crate) fn cloud_event(mut fields: Fields<'_>) -> Result<NewEvent, Rejection>
         project_id: data.project()?,
         user_id: data.text("user_id")?,
         model: data.text("model")?,
-        metadata: Metadata::of_fields(&data.all)?,
+        metadata: Metadata::of_fields(&data.rest())?,
     })
 }
 
-/// Fields that nobody has read yet.
+/// Names that fields of an event have a meaning under.
+const NAMES: [&str; 14] = [
+    "id",
+    "metric",
+    "quantity",
+    "occurred_at",
+    "source",
+    "user_id",
+    "project_id",
+    "model",
+    "metadata",
+    "type",
+    "time",
+    "data",
+    "specversion",
+    "data_base64",
+];
+
+/// Fields that nobody has read yet, each as the text it came as. Where a name is there twice, the last counts.
+#[derive(Default)]
 pub(crate) struct Fields<'a> {
-    all: BTreeMap<String, &'a RawValue>,
+    /// At the place of their name in [`NAMES`]: events are many, and these need no map.
+    known: [Option<&'a RawValue>; NAMES.len()],
+    others: BTreeMap<String, &'a RawValue>,
     /// What the sender would write in front of their names.
     prefix: &'static str,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a whole event.
-    pub(crate) const fn of(all: BTreeMap<String, &'a RawValue>) -> Self {
-        Self { all, prefix: "" }
+    fn take(&mut self, name: &'static str) -> Option<&'a RawValue> {
+        let place = NAMES.iter().position(|known| *known == name)?;
+        let raw = self.known.get_mut(place)?.take();
+        raw.filter(|raw| raw.get() != "null")
     }
 
-    fn take(&mut self, name: &str) -> Option<&'a RawValue> {
-        self.all.remove(name).filter(|raw| raw.get() != "null")
+    /// The id, whatever else is wrong with it: for the answer.
+    pub(crate) fn readable_id(&self) -> Option<String> {
+        let raw = self.known.first().copied().flatten()?;
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// The fields that are left, by name.
+    fn rest(mut self) -> BTreeMap<String, &'a RawValue> {
+        let known = NAMES.iter().zip(self.known);
+        let left = known.filter_map(|(name, raw)| Some(((*name).to_owned(), raw?)));
+        self.others.extend(left);
+        self.others
     }
 
     fn named(&self, name: &'static str) -> Cow<'static, str> {
@@ -187,11 +220,74 @@ impl<'a> Fields<'a> {
     }
 }
 
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(name) = map.next_key()? {
+            let raw = map.next_value()?;
+            match name {
+                FieldName::Known(place) => {
+                    if let Some(field) = fields.known.get_mut(place) {
+                        *field = Some(raw);
+                    }
+                }
+                FieldName::Other(name) => {
+                    fields.others.insert(name, raw);
+                }
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A field's name: its place in [`NAMES`], or itself.
+enum FieldName {
+    Known(usize),
+    Other(String),
+}
+
+impl<'de> Deserialize<'de> for FieldName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(FieldNameVisitor)
+    }
+}
+
+struct FieldNameVisitor;
+
+impl Visitor<'_> for FieldNameVisitor {
+    type Value = FieldName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<FieldName, E> {
+        let place = NAMES.iter().position(|known| *known == name);
+        Ok(place.map_or_else(|| FieldName::Other(name.to_owned()), FieldName::Known))
+    }
+}
+
 /// Reads a quantity from the JSON text of a number or of a string, exactly.
 pub(crate) fn parse_quantity(field: Cow<'static, str>, json: &str) -> Result<Quantity, Rejection> {
-    let text = match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(json).unwrap_or_default(),
-        _ => json.to_owned(),
+    let text: Cow<'_, str> = match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str::<String>(json)
+            .unwrap_or_default()
+            .into(),
+        _ => json.into(),
     };
     Quantity::parse(&text).map_err(|error| match error {
         QuantityError::TooPrecise => Rejection::new(

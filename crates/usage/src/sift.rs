@@ -28,18 +28,18 @@ pub(crate) enum Pending {
 
 /// Events of one tenant to be written, with different keys.
 #[derive(Default)]
-pub(crate) struct Fresh {
-    pub(crate) events: Vec<MeteredEvent>,
+pub(crate) struct Fresh<'a> {
+    pub(crate) events: Vec<MeteredEvent<'a>>,
     /// Where the event of a key is.
     places: HashMap<Uuid, usize>,
 }
 
-impl Fresh {
+impl<'a> Fresh<'a> {
     /// Adds what can be written of a request, and answers for every event of it, in order. An event that an earlier request brought is not
     /// added again.
     pub(crate) fn sift(
         &mut self,
-        items: Vec<Item>,
+        items: &'a [Item],
         batch: &Batch,
         options: Options,
     ) -> Vec<Pending> {
@@ -50,8 +50,9 @@ impl Fresh {
             .collect();
         self.events.reserve(items.len());
         self.places.reserve(items.len());
-        let sifted = items.into_iter().enumerate().map(|(place, item)| {
-            let metered = item.event.and_then(|event| {
+        let sifted = items.iter().enumerate().map(|(place, item)| {
+            let metered = item.event.as_ref().map_err(Clone::clone);
+            let metered = metered.and_then(|event| {
                 let meter = meters.get(event.metric.as_str()).copied();
                 let meter = meter.ok_or_else(unknown_metric)?;
                 meter_event(event, meter, batch, place, options)
@@ -59,7 +60,7 @@ impl Fresh {
             match metered {
                 Ok(event) => self.add(event),
                 Err(rejection) => Pending::Settled(ItemResult {
-                    id: item.id,
+                    id: item.id.clone(),
                     outcome: Outcome::Rejected(rejection),
                 }),
             }
@@ -67,7 +68,7 @@ impl Fresh {
         sifted.collect()
     }
 
-    fn add(&mut self, event: MeteredEvent) -> Pending {
+    fn add(&mut self, event: MeteredEvent<'a>) -> Pending {
         let (id, payload_hash) = (event.event.id.clone(), event.payload_hash);
         let next = self.events.len();
         let of = *self.places.entry(event.dedup).or_insert(next);
@@ -140,20 +141,20 @@ fn unknown_metric() -> Rejection {
     )
 }
 
-fn meter_event(
-    event: NewEvent,
+fn meter_event<'a>(
+    event: &'a NewEvent,
     meter: &Meter,
     batch: &Batch,
     place: usize,
     options: Options,
-) -> Result<MeteredEvent, Rejection> {
+) -> Result<MeteredEvent<'a>, Rejection> {
     if event
         .project_id
         .is_some_and(|id| !batch.projects.contains(&id))
     {
         return Err(unknown_project());
     }
-    let quantity = value_of(&event, meter)?;
+    let quantity = value_of(event, meter)?;
     if quantity.is_negative() && !meter.allows_negative {
         return Err(Rejection::new(
             "usage.negative_quantity",
@@ -165,9 +166,9 @@ fn meter_event(
         meter_id: meter.id,
         dedup: event.dedup(),
         payload_hash: event.payload_hash(),
-        occurred_at: time_of(&event, batch.received_at, place, options)?,
+        occurred_at: time_of(event, batch.received_at, place, options)?,
         quantity,
-        event,
+        event: Cow::Borrowed(event),
     })
 }
 

@@ -1,161 +1,159 @@
-//! Batches of events: one statement a batch, and each event let in once.
+//! Batches of events: one statement for all tenants of a group, and each event let in once.
 
-use std::collections::HashMap;
+use std::iter;
 
 use bigdecimal::BigDecimal;
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types as sql};
 use kernel::{ProjectId, StoreError, TenantId};
 use time::OffsetDateTime;
-use usage::ingest::{Appended, Batch, MeteredEvent};
+use usage::{
+    Meter,
+    ingest::{Appended, Batch, MeteredEvent},
+    ports::{TenantEvents, Wanted},
+};
 use uuid::Uuid;
 
-use super::meters;
-use crate::error::store_error;
+use super::meters::MeterRow;
+use crate::error::{store_error, unreadable};
 
-/// When events that are written now are received. The transaction holds its month from here on.
-pub(super) fn received_at(conn: &mut PgConnection) -> Result<OffsetDateTime, StoreError> {
-    let clock: Clock = sql_query("select app.usage_received_at() as received_at")
-        .get_result(conn)
-        .map_err(store_error)?;
-    Ok(clock.received_at)
-}
-
-pub(super) fn batch(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    received_at: OffsetDateTime,
-    metrics: &[String],
-    projects: &[ProjectId],
-) -> Result<Batch, StoreError> {
-    Ok(Batch {
-        received_at,
-        meters: meters::by_key(conn, tenant_id, metrics)?,
-        projects: if projects.is_empty() {
-            Vec::new()
-        } else {
-            known_projects(conn, tenant_id, projects)?
-        },
-    })
+/// Tells the time, and what there is of what events of these tenants name, in the order given.
+///
+/// The transaction holds the month it is in from here on: `app.usage_received_at`.
+pub(super) fn open(conn: &mut PgConnection, wanted: &[Wanted]) -> Result<Vec<Batch>, StoreError> {
+    let keys = || wanted.iter().flat_map(|wanted| &wanted.metrics);
+    let rows: Vec<OpenRow> = sql_query(
+        "select r.received_at, m.* from (select app.usage_received_at() as received_at offset 0) r
+         left join app.usage_meters($1, $2, $3) m on true",
+    )
+    .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))
+    .bind::<sql::Array<sql::Integer>, _>(sizes(wanted.iter().map(|wanted| wanted.metrics.len())))
+    .bind::<sql::Array<sql::Text>, _>(keys().collect::<Vec<_>>())
+    .load(conn)
+    .map_err(store_error)?;
+    let received_at = rows.first().map(|row| row.received_at);
+    let received_at = received_at.ok_or_else(|| unreadable("clock", "no row"))?;
+    let mut batches: Vec<Batch> = wanted
+        .iter()
+        .map(|_| Batch {
+            received_at,
+            meters: Vec::new(),
+            projects: Vec::new(),
+        })
+        .collect();
+    for row in rows {
+        if let Some((place, meter)) = row.meter()?
+            && let Some(batch) = batches.get_mut(place)
+        {
+            batch.meters.push(meter);
+        }
+    }
+    for (place, project) in known_projects(conn, wanted)? {
+        if let Some(batch) = batches.get_mut(place) {
+            batch.projects.push(project);
+        }
+    }
+    Ok(batches)
 }
 
 fn known_projects(
     conn: &mut PgConnection,
-    tenant_id: TenantId,
-    projects: &[ProjectId],
-) -> Result<Vec<ProjectId>, StoreError> {
-    let ids: Vec<Uuid> = projects.iter().map(|id| id.as_uuid()).collect();
-    let rows: Vec<Id> = sql_query("select id from projects where tenant_id = $1 and id = any ($2)")
-        .bind::<sql::Uuid, _>(tenant_id.as_uuid())
+    wanted: &[Wanted],
+) -> Result<Vec<(usize, ProjectId)>, StoreError> {
+    let ids = wanted.iter().flat_map(|wanted| &wanted.projects);
+    let ids: Vec<Uuid> = ids.map(|id| id.as_uuid()).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Placed> = sql_query("select place, id from app.usage_projects($1, $2, $3)")
+        .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))
+        .bind::<sql::Array<sql::Integer>, _>(sizes(
+            wanted.iter().map(|wanted| wanted.projects.len()),
+        ))
         .bind::<sql::Array<sql::Uuid>, _>(ids)
         .load(conn)
         .map_err(store_error)?;
-    Ok(rows.into_iter().map(|row| row.id.into()).collect())
-}
-
-/// Looks each key up in the partitions of the last 35 days, and inserts what is not there. Rows go in by key, so that two batches with the
-/// same keys wait for each other and never for each other's other half.
-const APPEND: &str = "
-with given as (
-    select * from unnest(
-        $3::uuid[], $4::uuid[], $5::uuid[], $6::timestamptz[], $7::numeric[], $8::uuid[],
-        $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]
-    ) with ordinality as g (dedup, payload_hash, meter_id, occurred_at, quantity, project_id,
-        event_id, source, user_id, model, metadata, place)
-), before as (
-    select g.place, e.payload_hash from given g cross join lateral (
-        select e.payload_hash from usage_events e
-        where e.tenant_id = $1 and e.dedup = g.dedup and e.received_at > $2 - interval '840 hours'
-        limit 1
-    ) e
-), written as (
-    insert into usage_events (tenant_id, received_at, txid, dedup, payload_hash, meter_id, occurred_at, quantity,
-        project_id, event_id, source, user_id, model, metadata)
-    select $1, $2, (select pg_current_xact_id()::text::bigint), g.dedup, g.payload_hash, g.meter_id, g.occurred_at,
-        g.quantity, g.project_id, g.event_id, g.source, g.user_id, g.model, g.metadata::jsonb
-    from given g
-    where not exists (select from before b where b.place = g.place)
-    order by g.dedup
-    on conflict do nothing
-    returning dedup
-)
-select g.dedup, w.dedup is not null as written, b.payload_hash
-from given g left join written w on w.dedup = g.dedup left join before b on b.place = g.place
-order by g.place";
-
-pub(super) fn append(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    received_at: OffsetDateTime,
-    events: &[MeteredEvent],
-) -> Result<Vec<Appended>, StoreError> {
-    let columns = Columns::of(events);
-    let rows: Vec<Written> = sql_query(APPEND)
-        .bind::<sql::Uuid, _>(tenant_id.as_uuid())
-        .bind::<sql::Timestamptz, _>(received_at)
-        .bind::<sql::Array<sql::Uuid>, _>(columns.dedup)
-        .bind::<sql::Array<sql::Uuid>, _>(columns.payload_hash)
-        .bind::<sql::Array<sql::Uuid>, _>(columns.meter_id)
-        .bind::<sql::Array<sql::Timestamptz>, _>(columns.occurred_at)
-        .bind::<sql::Array<sql::Numeric>, _>(columns.quantity)
-        .bind::<sql::Array<sql::Nullable<sql::Uuid>>, _>(columns.project_id)
-        .bind::<sql::Array<sql::Text>, _>(columns.event_id)
-        .bind::<sql::Array<sql::Text>, _>(columns.source)
-        .bind::<sql::Array<sql::Nullable<sql::Text>>, _>(columns.user_id)
-        .bind::<sql::Array<sql::Nullable<sql::Text>>, _>(columns.model)
-        .bind::<sql::Array<sql::Nullable<sql::Text>>, _>(columns.metadata)
-        .load(conn)
-        .map_err(store_error)?;
-    let raced: Vec<Uuid> = rows
-        .iter()
-        .filter(|row| !row.written && row.payload_hash.is_none())
-        .map(|row| row.dedup)
-        .collect();
-    let winners = if raced.is_empty() {
-        HashMap::new()
-    } else {
-        winners(conn, tenant_id, received_at, &raced)?
-    };
-    let appended = |row: Written| {
-        if row.written {
-            return Ok(Appended::Now);
-        }
-        let payload_hash = row
-            .payload_hash
-            .or_else(|| winners.get(&row.dedup).copied());
-        payload_hash
-            .map(|payload_hash| Appended::Before { payload_hash })
-            .ok_or_else(|| {
-                StoreError::Unexpected("an event was neither written nor there before".to_owned())
-            })
-    };
-    rows.into_iter().map(appended).collect()
-}
-
-/// Events that another transaction committed while this one waited for it: only a new snapshot sees them.
-fn winners(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    received_at: OffsetDateTime,
-    keys: &[Uuid],
-) -> Result<HashMap<Uuid, Uuid>, StoreError> {
-    let rows: Vec<Winner> = sql_query(
-        "select dedup, payload_hash from usage_events
-         where tenant_id = $1 and dedup = any ($2) and received_at > $3 - interval '840 hours'",
-    )
-    .bind::<sql::Uuid, _>(tenant_id.as_uuid())
-    .bind::<sql::Array<sql::Uuid>, _>(keys)
-    .bind::<sql::Timestamptz, _>(received_at)
-    .load(conn)
-    .map_err(store_error)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.dedup, row.payload_hash))
+    let placed = rows.into_iter();
+    Ok(placed
+        .map(|row| (index(row.place), row.id.into()))
         .collect())
 }
 
-/// The batch, column by column.
+/// Writes the events of each tenant, and says what became of each, in the order given.
+pub(super) fn append(
+    conn: &mut PgConnection,
+    batches: &[TenantEvents<'_>],
+) -> Result<Vec<Vec<Appended>>, StoreError> {
+    let mut appended: Vec<Vec<Appended>> = batches
+        .iter()
+        .map(|batch| vec![Appended::Now; batch.events.len()])
+        .collect();
+    let columns = Columns::of(batches);
+    let Some(received_at) = columns.received_at else {
+        return Ok(appended);
+    };
+    let places = columns.places;
+    let there_before: Vec<ThereBefore> = sql_query(
+        "select place, payload_hash from app.append_usage_events(
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind::<sql::Array<sql::Uuid>, _>(columns.tenants)
+    .bind::<sql::Array<sql::Integer>, _>(columns.sizes)
+    .bind::<sql::Timestamptz, _>(received_at)
+    .bind::<sql::Array<sql::Uuid>, _>(columns.dedup)
+    .bind::<sql::Array<sql::Uuid>, _>(columns.payload_hash)
+    .bind::<sql::Array<sql::Uuid>, _>(columns.meter_id)
+    .bind::<sql::Array<sql::Timestamptz>, _>(columns.occurred_at)
+    .bind::<sql::Array<sql::Numeric>, _>(columns.quantity)
+    .bind::<Sparse<sql::Uuid>, _>(unless_empty(columns.project_id))
+    .bind::<sql::Array<sql::Text>, _>(columns.event_id)
+    .bind::<sql::Array<sql::Text>, _>(columns.source)
+    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.user_id))
+    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.model))
+    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.metadata))
+    .load(conn)
+    .map_err(store_error)?;
+    for row in there_before {
+        let place = places.get(index(row.place));
+        let outcome = place.and_then(|(batch, event)| appended.get_mut(*batch)?.get_mut(*event));
+        let outcome = outcome.ok_or_else(|| unreadable("place of an event", row.place))?;
+        *outcome = Appended::Before {
+            payload_hash: row.payload_hash,
+        };
+    }
+    Ok(appended)
+}
+
+/// A column that may be NULL in any row, or altogether.
+type Sparse<T> = sql::Nullable<sql::Array<sql::Nullable<T>>>;
+
+/// A column without a value need not travel.
+fn unless_empty<T>(column: Vec<Option<T>>) -> Option<Vec<Option<T>>> {
+    Some(column).filter(|column| column.iter().any(Option::is_some))
+}
+
+fn tenants(ids: impl Iterator<Item = TenantId>) -> Vec<Uuid> {
+    ids.map(TenantId::as_uuid).collect()
+}
+
+fn sizes(sizes: impl Iterator<Item = usize>) -> Vec<i32> {
+    sizes
+        .map(|size| i32::try_from(size).unwrap_or(i32::MAX))
+        .collect()
+}
+
+/// PostgreSQL counts from one.
+fn index(place: i32) -> usize {
+    usize::try_from(place).unwrap_or(0).wrapping_sub(1)
+}
+
+/// The events of several tenants, column by column: of each tenant by key.
 #[derive(Default)]
 struct Columns<'a> {
+    received_at: Option<OffsetDateTime>,
+    /// Which event of which batch stands at a place.
+    places: Vec<(usize, usize)>,
+    tenants: Vec<Uuid>,
+    sizes: Vec<i32>,
     dedup: Vec<Uuid>,
     payload_hash: Vec<Uuid>,
     meter_id: Vec<Uuid>,
@@ -170,54 +168,75 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(events: &'a [MeteredEvent]) -> Self {
+    fn of(batches: &[TenantEvents<'a>]) -> Self {
         let mut columns = Self::default();
-        for metered in events {
-            let event = &metered.event;
-            columns.dedup.push(metered.dedup);
-            columns.payload_hash.push(metered.payload_hash);
-            columns.meter_id.push(metered.meter_id.as_uuid());
-            columns.occurred_at.push(metered.occurred_at);
-            columns.quantity.push(metered.quantity.as_decimal());
-            columns
-                .project_id
-                .push(event.project_id.map(ProjectId::as_uuid));
-            columns.event_id.push(&event.id);
-            columns.source.push(&event.source);
-            columns.user_id.push(event.user_id.as_deref());
-            columns.model.push(event.model.as_deref());
-            columns.metadata.push(event.metadata.as_json());
+        for (number, batch) in batches.iter().enumerate() {
+            if batch.events.is_empty() {
+                continue;
+            }
+            columns.received_at = Some(batch.received_at);
+            columns.tenants.push(batch.tenant_id.as_uuid());
+            columns.sizes.extend(sizes(iter::once(batch.events.len())));
+            let mut by_key: Vec<(usize, &MeteredEvent<'_>)> =
+                batch.events.iter().enumerate().collect();
+            by_key.sort_unstable_by_key(|(_, event)| event.dedup);
+            for (place, event) in by_key {
+                columns.places.push((number, place));
+                columns.push(event);
+            }
         }
         columns
+    }
+
+    fn push(&mut self, metered: &'a MeteredEvent<'a>) {
+        let event = &metered.event;
+        self.dedup.push(metered.dedup);
+        self.payload_hash.push(metered.payload_hash);
+        self.meter_id.push(metered.meter_id.as_uuid());
+        self.occurred_at.push(metered.occurred_at);
+        self.quantity.push(metered.quantity.as_decimal());
+        self.project_id
+            .push(event.project_id.map(ProjectId::as_uuid));
+        self.event_id.push(&event.id);
+        self.source.push(&event.source);
+        self.user_id.push(event.user_id.as_deref());
+        self.model.push(event.model.as_deref());
+        self.metadata.push(event.metadata.as_json());
     }
 }
 
 #[derive(QueryableByName)]
-struct Clock {
+struct OpenRow {
     #[diesel(sql_type = sql::Timestamptz)]
     received_at: OffsetDateTime,
+    #[diesel(sql_type = sql::Nullable<sql::Integer>)]
+    place: Option<i32>,
+    #[diesel(embed)]
+    meter: Option<MeterRow>,
+}
+
+impl OpenRow {
+    /// The meter, and whose it is; nothing when no tenant has one of the meters that are named.
+    fn meter(self) -> Result<Option<(usize, Meter)>, StoreError> {
+        let (Some(place), Some(meter)) = (self.place, self.meter) else {
+            return Ok(None);
+        };
+        Ok(Some((index(place), meter.into_meter()?)))
+    }
 }
 
 #[derive(QueryableByName)]
-struct Id {
+struct Placed {
+    #[diesel(sql_type = sql::Integer)]
+    place: i32,
     #[diesel(sql_type = sql::Uuid)]
     id: Uuid,
 }
 
 #[derive(QueryableByName)]
-struct Written {
-    #[diesel(sql_type = sql::Uuid)]
-    dedup: Uuid,
-    #[diesel(sql_type = sql::Bool)]
-    written: bool,
-    #[diesel(sql_type = sql::Nullable<sql::Uuid>)]
-    payload_hash: Option<Uuid>,
-}
-
-#[derive(QueryableByName)]
-struct Winner {
-    #[diesel(sql_type = sql::Uuid)]
-    dedup: Uuid,
+struct ThereBefore {
+    #[diesel(sql_type = sql::Integer)]
+    place: i32,
     #[diesel(sql_type = sql::Uuid)]
     payload_hash: Uuid,
 }

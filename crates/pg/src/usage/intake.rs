@@ -49,7 +49,7 @@ pub struct GroupCommit {
 
 /// A request in the queue.
 struct Waiting {
-    request: Admitted,
+    request: Arc<Admitted>,
     weight: usize,
     answer: oneshot::Sender<Result<Receipt, StoreError>>,
 }
@@ -105,7 +105,7 @@ impl Intake for GroupCommit {
             }
             let (answer, answered) = oneshot::channel();
             let waiting = Waiting {
-                request,
+                request: Arc::new(request),
                 weight,
                 answer,
             };
@@ -144,7 +144,7 @@ struct Writer {
 impl Writer {
     /// Writes a group, and answers each request.
     fn write(&mut self, group: Vec<Waiting>) {
-        let requests = group.iter().map(|waiting| waiting.request.clone());
+        let requests = group.iter().map(|waiting| Arc::clone(&waiting.request));
         match self.transact(requests.collect()) {
             Ok(receipts) => {
                 for (waiting, receipt) in group.into_iter().zip(receipts) {
@@ -169,7 +169,7 @@ impl Writer {
     }
 
     /// Writes `requests` and commits, on whichever connection can begin.
-    fn transact(&mut self, requests: Vec<Admitted>) -> Result<Vec<Receipt>, StoreError> {
+    fn transact(&mut self, requests: Vec<Arc<Admitted>>) -> Result<Vec<Receipt>, StoreError> {
         let timeout = self.settings.statement_timeout.as_millis();
         let begin = begin_statements(&Scope::global(), timeout);
         let slot = Arc::new(Mutex::new(None));
@@ -212,9 +212,9 @@ fn connect(settings: &Settings) -> Result<PgConnection, StoreError> {
 /// Where the work leaves what came of it.
 type Slot = Arc<Mutex<Option<Result<Vec<Receipt>, StoreError>>>>;
 
-fn writing(requests: Vec<Admitted>, slot: Slot) -> Work<dyn GroupStore> {
+fn writing(requests: Vec<Arc<Admitted>>, slot: Slot) -> Work<dyn GroupStore> {
     Box::new(move |store| {
-        let result = ingest_group(store, requests);
+        let result = ingest_group(store, &requests);
         let verdict = if result.is_ok() {
             Verdict::Commit
         } else {

@@ -108,7 +108,7 @@ fn read(rows: Vec<MeterRow>) -> Result<Vec<Meter>, StoreError> {
 }
 
 #[derive(QueryableByName)]
-struct MeterRow {
+pub(super) struct MeterRow {
     #[diesel(sql_type = sql::Uuid)]
     id: Uuid,
     #[diesel(sql_type = sql::Text)]
@@ -130,7 +130,7 @@ struct MeterRow {
 }
 
 impl MeterRow {
-    fn into_meter(self) -> Result<Meter, StoreError> {
+    pub(super) fn into_meter(self) -> Result<Meter, StoreError> {
         let aggregation = Aggregation::parse(&self.aggregation)
             .ok_or_else(|| unreadable("aggregation", &self.aggregation))?;
         Ok(Meter {

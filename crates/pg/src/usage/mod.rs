@@ -71,17 +71,26 @@ impl Store for PgTx {
         metrics: &[String],
         projects: &[ProjectId],
     ) -> Result<Batch, StoreError> {
-        let received_at = events::received_at(self.conn())?;
-        events::batch(self.conn(), tenant_id, received_at, metrics, projects)
+        let wanted = Wanted {
+            tenant_id,
+            metrics: metrics.to_vec(),
+            projects: projects.to_vec(),
+        };
+        only(events::open(self.conn(), &[wanted])?)
     }
 
     fn append_events(
         &mut self,
         tenant_id: TenantId,
         received_at: OffsetDateTime,
-        events: &[MeteredEvent],
+        events: &[MeteredEvent<'_>],
     ) -> Result<Vec<Appended>, StoreError> {
-        events::append(self.conn(), tenant_id, received_at, events)
+        let batch = TenantEvents {
+            tenant_id,
+            received_at,
+            events,
+        };
+        only(events::append(self.conn(), &[batch])?)
     }
 
     fn usage(
@@ -117,38 +126,21 @@ impl Store for PgTx {
 
 impl GroupStore for PgTx {
     fn open_batches(&mut self, wanted: &[Wanted]) -> Result<Vec<Batch>, StoreError> {
-        let received_at = events::received_at(self.conn())?;
-        let open = |wanted: &Wanted| {
-            self.enter(wanted.tenant_id)?;
-            events::batch(
-                self.conn(),
-                wanted.tenant_id,
-                received_at,
-                &wanted.metrics,
-                &wanted.projects,
-            )
-        };
-        wanted.iter().map(open).collect()
+        events::open(self.conn(), wanted)
     }
 
     fn append_batches(
         &mut self,
         events: &[TenantEvents<'_>],
     ) -> Result<Vec<Vec<Appended>>, StoreError> {
-        let append = |batch: &TenantEvents<'_>| {
-            if batch.events.is_empty() {
-                return Ok(Vec::new());
-            }
-            self.enter(batch.tenant_id)?;
-            events::append(
-                self.conn(),
-                batch.tenant_id,
-                batch.received_at,
-                batch.events,
-            )
-        };
-        events.iter().map(append).collect()
+        events::append(self.conn(), events)
     }
+}
+
+/// The answer for the one tenant that was asked about.
+fn only<T>(answers: Vec<T>) -> Result<T, StoreError> {
+    let answer = answers.into_iter().next();
+    answer.ok_or_else(|| unreadable("batch", "none"))
 }
 
 impl Ledger for PgTx {

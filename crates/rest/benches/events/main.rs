@@ -27,7 +27,7 @@ mod sender;
 #[path = "../projects/stage.rs"]
 mod stage;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use sender::{Load, Sender};
 use stage::{Api, Database};
@@ -57,12 +57,13 @@ fn main() {
     let (rows, clients) = (option("--rows=", 0), option("--clients=", 64));
     let database = Database::start();
     let api = Api::start(&database, None);
-    let key = api.customer(&["usage.write"]);
+    let key = api.customer(&["usage.write", "entitlement.read"]);
     if rows > 0 {
         println!("{rows} events that are there before …");
         copy::fill(&database, rows);
     }
     let mut sender = Sender::new(api.address, &key);
+    let mut best = 0;
     for round in 1..=ROUNDS {
         println!("\nround {round} of {ROUNDS}");
         let ceiling = copy::run(&database, COPIED);
@@ -74,6 +75,7 @@ fn main() {
                     clients: 16,
                     batch: 100,
                     replay: false,
+                    rate: None,
                 },
             ),
             (
@@ -82,6 +84,7 @@ fn main() {
                     clients: 16,
                     batch: 100,
                     replay: true,
+                    rate: None,
                 },
             ),
             (
@@ -90,10 +93,14 @@ fn main() {
                     clients,
                     batch: 1,
                     replay: false,
+                    rate: None,
                 },
             ),
         ] {
             let measured = sender.run(load);
+            if load.batch > 1 && !load.replay {
+                best = best.max(measured.events_per_second);
+            }
             let ratio = measured.events_per_second * 100 / ceiling.max(1);
             println!(
                 "{label}: {} events/s ({}.{:02} of COPY), half within {} µs, 99 % within {} µs",
@@ -105,7 +112,28 @@ fn main() {
             );
         }
     }
+    check_beside(&mut sender, api.address, &key, best / 2);
     if let Some(memory) = stage::resident_kib() {
         println!("\n{memory} KiB resident: the API and the clients");
     }
+}
+
+/// May one more seat be taken? Asked while events come at half the rate that is possible.
+fn check_beside(sender: &mut Sender, address: SocketAddr, key: &str, rate: u64) {
+    let body = r#"{"key":"max_members"}"#;
+    let check = format!(
+        "POST /v1/entitlements/check HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let load = Load {
+        clients: 16,
+        batch: 100,
+        replay: false,
+        rate: Some(rate),
+    };
+    let (events, checks) = sender.run_beside(load, Some(&check));
+    println!(
+        "\nentitlement checks beside {} events/s: {} a second, half within {} µs, 99 % within {} µs",
+        events.events_per_second, checks.events_per_second, checks.p50, checks.p99
+    );
 }

@@ -21,6 +21,18 @@ pub(crate) struct Load {
     pub(crate) batch: usize,
     /// Whether each client sends one request again and again.
     pub(crate) replay: bool,
+    /// Events per second that all clients together try to send; as many as they can when there is none.
+    pub(crate) rate: Option<u64>,
+}
+
+impl Load {
+    /// How long after the start a client sends its request of this number.
+    fn due(&self, number: u32) -> Duration {
+        self.rate.map_or(Duration::ZERO, |rate| {
+            let events = u64::try_from(self.clients * self.batch).unwrap();
+            Duration::from_micros(events * 1_000_000 / rate.max(1)) * number
+        })
+    }
 }
 
 /// What came of it.
@@ -57,17 +69,26 @@ impl Sender {
     }
 
     pub(crate) fn run(&mut self, load: Load) -> Measured {
+        self.run_beside(load, None).0
+    }
+
+    /// Sends events, and on a connection of its own asks something else all the while.
+    pub(crate) fn run_beside(&mut self, load: Load, other: Option<&str>) -> (Measured, Measured) {
         let (begin, first) = (Instant::now() + WARM_UP, self.clients_so_far);
         self.clients_so_far += load.clients;
-        let taken = runtime().block_on(async {
+        let (taken, others) = runtime().block_on(async {
             let mut all = JoinSet::new();
             for number in first..self.clients_so_far {
                 let request = Request::new(&self.head, number, load.batch);
                 all.spawn(send_until(self.address, request, load, begin));
             }
-            all.join_all().await
+            let others = match other {
+                Some(request) => ask_until(self.address, request, begin).await,
+                None => Vec::new(),
+            };
+            (all.join_all().await, others)
         });
-        measured(taken.concat(), load.batch)
+        (measured(taken.concat(), load.batch), measured(others, 1))
     }
 }
 
@@ -93,10 +114,12 @@ async fn send_until(
     let mut client = Client::connect(address).await;
     let mut taken = Vec::new();
     let mut expected = format!("{{\"accepted\":{},", load.batch);
-    loop {
+    let first = Instant::now();
+    for number in 0.. {
+        tokio::time::sleep_until((first + load.due(number)).into()).await;
         let start = Instant::now();
         if start >= begin + LENGTH {
-            return taken;
+            break;
         }
         let answer = client.ask(&request.bytes).await;
         assert!(
@@ -112,6 +135,24 @@ async fn send_until(
         } else {
             request.next();
         }
+    }
+    taken
+}
+
+/// Asks one thing after another, a thousand times a second at most.
+async fn ask_until(address: SocketAddr, request: &str, begin: Instant) -> Vec<u64> {
+    let mut client = Client::connect(address).await;
+    let mut taken = Vec::new();
+    loop {
+        let start = Instant::now();
+        if start >= begin + LENGTH {
+            return taken;
+        }
+        client.ask(request.as_bytes()).await;
+        if start >= begin {
+            taken.push(micros(start.elapsed()));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -27,7 +27,7 @@ async fn rolled(backend: &impl Backend, tenant_id: TenantId) -> (i64, i64) {
     (count(|total| total.count), count(|total| total.raw_count))
 }
 
-async fn batch(backend: &impl Backend, name: &str, events: i64) -> Vec<MeteredEvent> {
+async fn batch(backend: &impl Backend, name: &str, events: i64) -> Vec<MeteredEvent<'static>> {
     let chat = standard_meter(backend, "chat").await;
     let one = |n: i64| event(&chat, &format!("{name}-{n}"), fixture::at(n % 7), 2);
     (0..events).map(one).collect()

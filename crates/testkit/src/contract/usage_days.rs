@@ -387,7 +387,12 @@ pub async fn workers_close_each_day_once(backend: &impl Backend) {
         let tenant = fixture::stored_tenant(backend, slug).await.id;
         let at = DAY.midnight().assume_utc();
         let events = (0..4).map(|n| event(&chat, &n.to_string(), at, 1));
-        append(backend, tenant, events.collect::<Vec<MeteredEvent>>()).await;
+        append(
+            backend,
+            tenant,
+            events.collect::<Vec<MeteredEvent<'static>>>(),
+        )
+        .await;
         tenants.push(tenant);
     }
     roll_all(backend, 20).await;

@@ -16,7 +16,7 @@ use super::{Backend, fixture, run, usage_fixture::*};
 
 const NOW: Appended = Appended::Now;
 
-const fn before(event: &MeteredEvent) -> Appended {
+const fn before(event: &MeteredEvent<'static>) -> Appended {
     Appended::Before {
         payload_hash: event.payload_hash,
     }
@@ -52,7 +52,7 @@ pub async fn an_event_is_written_once_and_its_copies_are_told(backend: &impl Bac
     let chat = standard_meter(backend, "chat").await;
     let [a, b, c] = ["a", "b", "c"].map(|id| event(&chat, id, fixture::at(0), 1));
     let elsewhere = {
-        let mut event = a.event.clone();
+        let mut event = a.event.clone().into_owned();
         event.source = "elsewhere".to_owned();
         metered(&chat, event, fixture::at(0))
     };
@@ -131,14 +131,14 @@ pub async fn copies_that_are_written_at_once_meet(backend: &impl Backend) {
     let batch = |copy: usize| {
         let payload = i64::try_from(copy % 2).unwrap();
         let one = |n: usize| event(&chat, &format!("e{n}"), fixture::at(0), payload);
-        let mut events: Vec<MeteredEvent> = (0..60).map(one).collect();
+        let mut events: Vec<MeteredEvent<'static>> = (0..60).map(one).collect();
         events.rotate_left(copy * 7);
         if copy >= 4 {
             events.reverse();
         }
         events
     };
-    let sent: Vec<Vec<MeteredEvent>> = (0..8).map(batch).collect();
+    let sent: Vec<Vec<MeteredEvent<'static>>> = (0..8).map(batch).collect();
     let writers = sent
         .iter()
         .map(|events| append(backend, tenant, events.clone()));

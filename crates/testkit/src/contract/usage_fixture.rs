@@ -1,6 +1,6 @@
 //! Meters and events, and the ways in which suites write, read and roll them up.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use kernel::{MeterId, Name, ProjectId, Scope, StoreError, TenantId};
 use tenancy::Project;
@@ -88,7 +88,7 @@ pub async fn standard_meter(backend: &impl Backend, key: &str) -> Meter {
 
 /// An event of `quantity` at an instant, as the rules hand it to a store.
 #[must_use]
-pub fn event(meter: &Meter, id: &str, at: OffsetDateTime, quantity: i64) -> MeteredEvent {
+pub fn event(meter: &Meter, id: &str, at: OffsetDateTime, quantity: i64) -> MeteredEvent<'static> {
     let plain = serde_json::json!({ "id": id, "metric": meter.key });
     let event = Item::parse_plain(&plain.to_string()).event.unwrap();
     metered(
@@ -103,7 +103,7 @@ pub fn event(meter: &Meter, id: &str, at: OffsetDateTime, quantity: i64) -> Mete
 
 /// An event of a meter at an instant.
 #[must_use]
-pub fn metered(meter: &Meter, mut event: NewEvent, at: OffsetDateTime) -> MeteredEvent {
+pub fn metered(meter: &Meter, mut event: NewEvent, at: OffsetDateTime) -> MeteredEvent<'static> {
     event.occurred_at = Some(at);
     MeteredEvent {
         meter_id: meter.id,
@@ -111,7 +111,7 @@ pub fn metered(meter: &Meter, mut event: NewEvent, at: OffsetDateTime) -> Metere
         payload_hash: event.payload_hash(),
         occurred_at: at,
         quantity: event.quantity.clone(),
-        event,
+        event: Cow::Owned(event),
     }
 }
 
@@ -139,7 +139,7 @@ pub async fn in_books<T: Send + 'static>(
 pub async fn append(
     backend: &impl Backend,
     tenant_id: TenantId,
-    events: Vec<MeteredEvent>,
+    events: Vec<MeteredEvent<'static>>,
 ) -> (OffsetDateTime, Vec<Appended>) {
     let written = in_tenant(backend, tenant_id, move |store| {
         let received_at = store.open_batch(tenant_id, &[], &[])?.received_at;

@@ -22,7 +22,7 @@ fn plain(id: &str, metric: &str, quantity: u32) -> serde_json::Value {
 
 async fn ingest(backend: &impl Backend, requests: Vec<Admitted>) -> Vec<Receipt> {
     let group = run(backend.usage_groups(), Scope::global(), move |store| {
-        ingest_group(store, requests)
+        ingest_group(store, &requests)
     });
     group.await.unwrap()
 }
@@ -112,7 +112,7 @@ pub async fn a_group_that_fails_has_written_nothing(backend: &impl Backend) {
     let requests = group();
     let failed: Result<(), StoreError> =
         run(backend.usage_groups(), Scope::global(), move |store| {
-            assert_eq!(letters(&ingest_group(store, requests)?), ["a", "a"]);
+            assert_eq!(letters(&ingest_group(store, &requests)?), ["a", "a"]);
             Err(StoreError::Unexpected("no".to_owned()))
         })
         .await;

@@ -29,7 +29,7 @@ pub(super) struct Known {
 
 impl Known {
     /// The event, as a store takes it.
-    pub(super) fn to_event(&self, id: &str) -> MeteredEvent {
+    pub(super) fn to_event(&self, id: &str) -> MeteredEvent<'static> {
         let said = serde_json::json!({
             "id": id,
             "metric": self.meter.key,

@@ -15,7 +15,7 @@ impl MemoryTx {
         &mut self,
         tenant_id: TenantId,
         received_at: OffsetDateTime,
-        events: &[MeteredEvent],
+        events: &[MeteredEvent<'_>],
     ) -> Result<Vec<Appended>, StoreError> {
         self.must_see(tenant_id)?;
         let known: HashMap<Uuid, Uuid> = self
@@ -24,14 +24,14 @@ impl MemoryTx {
             .map(|event| (event.metered.dedup, event.metered.payload_hash))
             .collect();
         let tables = &mut self.tables.usage;
-        let append = |event: &MeteredEvent| match known.get(&event.dedup) {
+        let append = |event: &MeteredEvent<'_>| match known.get(&event.dedup) {
             Some(&payload_hash) => Appended::Before { payload_hash },
             None => {
                 tables.events.push(Arc::new(StoredEvent {
                     tenant_id,
                     received_at,
                     first: tables.committed,
-                    metered: event.clone(),
+                    metered: event.clone().into_owned(),
                 }));
                 Appended::Now
             }

@@ -71,7 +71,7 @@ struct StoredEvent {
     received_at: OffsetDateTime,
     /// The place of the first event that its transaction wrote: what it shares with the others of that transaction.
     first: usize,
-    metered: MeteredEvent,
+    metered: MeteredEvent<'static>,
 }
 
 impl StoredEvent {
@@ -167,7 +167,7 @@ impl Store for MemoryTx {
         &mut self,
         tenant_id: TenantId,
         received_at: OffsetDateTime,
-        events: &[MeteredEvent],
+        events: &[MeteredEvent<'_>],
     ) -> Result<Vec<Appended>, StoreError> {
         self.append(tenant_id, received_at, events)
     }
