@@ -55,7 +55,7 @@ end $$;
 -- another, and in the scope of a tenant only that one.
 create or replace function app.usage_meters(tenants uuid[], sizes integer[], keys text[])
     returns table (place integer, id uuid, key text, name text, aggregation text, unit text, dimensions text[], value_field text,
-        allows_negative boolean, created_at timestamptz)
+        allows_negative boolean, version bigint, created_at timestamptz)
     language plpgsql volatile as $$
 #variable_conflict use_column
 declare
@@ -70,13 +70,13 @@ begin
         end if;
         return query
             select distinct on (m.key) number, m.id, m.key, m.name, m.aggregation, m.unit, m.dimensions, m.value_field,
-                m.allows_negative, m.created_at
+                m.allows_negative, m.version, m.created_at
             from (
-                select 0 as rank, id, key, name, aggregation, unit, dimensions, value_field, allows_negative, created_at
+                select 0 as rank, id, key, name, aggregation, unit, dimensions, value_field, allows_negative, version, created_at
                 from meters
                 where tenant_id = tenants[number] and key = any (keys[before + 1 : before + sizes[number]])
                 union all
-                select 1, id, key, name, aggregation, unit, dimensions, null, false, created_at
+                select 1, id, key, name, aggregation, unit, dimensions, null, false, 1, created_at
                 from standard_meters where key = any (keys[before + 1 : before + sizes[number]])
             ) m order by m.key, m.rank;
         before := before + sizes[number];
@@ -118,7 +118,7 @@ end $$;
 -- read a whole partition; and no sequential scans, because a partition is new, and its statistics say empty, once a month.
 create or replace function app.append_usage_events(tenants uuid[], sizes integer[], received timestamptz, dedups uuid[],
         payload_hashes uuid[], meter_ids uuid[], occurred timestamptz[], quantities numeric[], project_ids uuid[], ids text[],
-        sources text[], user_ids text[], models text[], metadatas text[])
+        sources text[], user_ids text[], models text[], metadatas text[], dims text[], value_hashes uuid[])
     returns table (place integer, payload_hash uuid)
     language plpgsql volatile set enable_seqscan = off as $$
 #variable_conflict use_column
@@ -140,12 +140,14 @@ begin
         last := before + sizes[number];
         with added as (
             insert into usage_events (tenant_id, received_at, txid, dedup, payload_hash, meter_id, occurred_at, quantity, project_id,
-                event_id, source, user_id, model, metadata)
+                event_id, source, user_id, model, metadata, dims, value_hash)
             select tenants[number], received, writer, g.*
             from unnest(dedups[before + 1 : last], payload_hashes[before + 1 : last], meter_ids[before + 1 : last],
                 occurred[before + 1 : last], quantities[before + 1 : last], project_ids[before + 1 : last], ids[before + 1 : last],
-                sources[before + 1 : last], user_ids[before + 1 : last], models[before + 1 : last], metadatas[before + 1 : last]::jsonb[]
-            ) as g (dedup, payload_hash, meter_id, occurred_at, quantity, project_id, event_id, source, user_id, model, metadata)
+                sources[before + 1 : last], user_ids[before + 1 : last], models[before + 1 : last], metadatas[before + 1 : last]::jsonb[],
+                dims[before + 1 : last], value_hashes[before + 1 : last]
+            ) as g (dedup, payload_hash, meter_id, occurred_at, quantity, project_id, event_id, source, user_id, model, metadata, dims,
+                value_hash)
             where (
                 select e.dedup from usage_events e
                 where e.tenant_id = tenants[number] and e.dedup = g.dedup and e.received_at > oldest and e.received_at < month
@@ -196,7 +198,7 @@ end $$;
 grant execute on function app.usage_month(timestamptz), app.usage_received_at(),
     app.usage_meters(uuid[], integer[], text[]), app.usage_projects(uuid[], integer[], uuid[]),
     app.append_usage_events(uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[], text[], text[],
-        text[], text[], text[]) to plinth_app;
+        text[], text[], text[], text[], uuid[]) to plinth_app;
 grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer) to plinth_worker;
 
 select app.open_to_worker(t) from unnest(array[

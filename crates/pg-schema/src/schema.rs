@@ -196,6 +196,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    meter_versions (tenant_id, meter_id, version) {
+        tenant_id -> Uuid,
+        meter_id -> Uuid,
+        version -> Int8,
+        name -> Text,
+        dimensions -> Array<Text>,
+        value_field -> Nullable<Text>,
+        allows_negative -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     meters (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -207,6 +220,7 @@ diesel::table! {
         value_field -> Nullable<Text>,
         allows_negative -> Bool,
         created_at -> Timestamptz,
+        version -> Int8,
     }
 }
 
@@ -499,11 +513,13 @@ diesel::table! {
         user_id -> Nullable<Text>,
         model -> Nullable<Text>,
         metadata -> Nullable<Jsonb>,
+        dims -> Nullable<Text>,
+        value_hash -> Nullable<Uuid>,
     }
 }
 
 diesel::table! {
-    usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model) {
+    usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash) {
         tenant_id -> Uuid,
         meter_id -> Uuid,
         bucket -> Timestamptz,
@@ -519,6 +535,8 @@ diesel::table! {
         last_value -> Nullable<Numeric>,
         last_received_at -> Nullable<Timestamptz>,
         last_dedup -> Nullable<Uuid>,
+        dims -> Text,
+        value_hash -> Uuid,
     }
 }
 

@@ -145,7 +145,8 @@ impl NewEvent {
     }
 }
 
-fn digest<const N: usize>(parts: [&str; N]) -> Uuid {
+/// 128 bits of SHA-256 over texts, each with its length in front.
+pub(crate) fn digest<const N: usize>(parts: [&str; N]) -> Uuid {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());

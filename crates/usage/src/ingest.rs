@@ -117,6 +117,10 @@ pub struct MeteredEvent<'a> {
     pub occurred_at: OffsetDateTime,
     /// How much.
     pub quantity: Quantity,
+    /// See [`dims_of`](crate::dimension::dims_of).
+    pub dims: Option<String>,
+    /// See [`value_hash`](crate::value::value_hash).
+    pub value_hash: Option<Uuid>,
     /// The event as the sender wrote it.
     pub event: Cow<'a, NewEvent>,
 }

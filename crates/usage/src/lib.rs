@@ -3,6 +3,9 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`meter`] | what is measured, and how many become one |
+//! | [`revision`] | changing a meter, and what it was before |
+//! | [`dimension`] | what a meter's usage is told apart by |
+//! | [`value`] | where an event holds its meter's value |
 //! | [`event`] | a measured fact, and what makes two of them one |
 //! | [`batch`] | the events of one text: JSON, lines of it, CloudEvents |
 //! | `reading` | reading one from Plinth's plain form or from a CloudEvent |
@@ -12,6 +15,7 @@
 //! | `sift` | parting what can be written from what cannot |
 //! | [`rollup`] | moving events into quarter-hour buckets |
 //! | [`query`] | asking for usage |
+//! | [`breakdown`] | by what an answer is told apart, and to what it is narrowed down |
 //! | [`bucket`] | cutting a range into buckets of a time zone |
 //! | [`day`] | the daily close |
 //! | [`permissions`] | what a principal needs |
@@ -22,8 +26,10 @@
 //! exact at once: rollups up to the watermark, raw events behind it, out of one snapshot. No quantity passes through a float.
 
 pub mod batch;
+pub mod breakdown;
 pub mod bucket;
 pub mod day;
+pub mod dimension;
 pub mod event;
 pub mod group;
 pub mod ingest;
@@ -33,16 +39,20 @@ pub mod permissions;
 pub mod ports;
 pub mod query;
 mod reading;
+pub mod revision;
 pub mod rollup;
 pub mod service;
 mod sift;
+pub mod value;
 
 pub use batch::{BatchError, Form};
+pub use breakdown::{Filter, GroupBy};
 pub use bucket::{Buckets, Granularity};
 pub use event::{Item, NewEvent, Rejection};
 pub use ingest::{IngestError, Options, Outcome, Receipt};
 pub use metadata::Metadata;
 pub use meter::{Aggregation, CreateMeterError, Meter, NewMeter};
 pub use ports::{GroupStore, Intake, Ledger, Store};
-pub use query::{GroupBy, ReadUsageError, Summary, UsageRequest, UsageRow};
+pub use query::{ReadUsageError, Summary, UsageRequest, UsageRow};
+pub use revision::{ChangeMeterError, MeterChange, MeterError, MeterVersion};
 pub use service::{Books, ListMetersError, Usage};

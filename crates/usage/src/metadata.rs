@@ -2,8 +2,12 @@
 //!
 //! Numbers stay the text they came as, so a value read from here is exact. Keys are sorted, so two spellings of one object are one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::Rejection;
@@ -62,11 +66,75 @@ impl Metadata {
     /// The JSON text of one field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<String> {
-        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(self.0.as_deref()?).ok()?;
-        fields
-            .get(name)
-            .map(|raw| raw.get().to_owned())
-            .filter(|text| text != "null")
+        self.at([name]).map(ToOwned::to_owned)
+    }
+
+    /// The JSON text at the end of a path of names. Nothing when a step is not there or leads into no object, and for `null`.
+    pub(crate) fn at<'n>(&self, steps: impl IntoIterator<Item = &'n str>) -> Option<&str> {
+        let mut text = self.as_json()?;
+        for step in steps {
+            text = pick(text, &[step]).pop()??;
+        }
+        Some(text).filter(|text| *text != "null")
+    }
+
+    /// The JSON texts of fields, in the order of their names. Nothing for what is not there, and for `null`.
+    pub(crate) fn fields(&self, names: &[&str]) -> Vec<Option<&str>> {
+        let mut found = pick(self.as_json().unwrap_or("{}"), names);
+        for text in &mut found {
+            *text = text.filter(|text| *text != "null");
+        }
+        found
+    }
+}
+
+/// Values of a JSON object by name; none when it is no object. The others are passed over without a copy.
+fn pick<'a>(json: &'a str, names: &[&str]) -> Vec<Option<&'a str>> {
+    let picked = serde_json::Deserializer::from_str(json).deserialize_map(Pick(names));
+    picked.unwrap_or_else(|_| vec![None; names.len()])
+}
+
+struct Pick<'n>(&'n [&'n str]);
+
+impl<'de> Visitor<'de> for Pick<'_> {
+    type Value = Vec<Option<&'de str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = vec![None; self.0.len()];
+        while let Some(place) = map.next_key_seed(Place(self.0))? {
+            match place.and_then(|place| found.get_mut(place)) {
+                Some(slot) => *slot = Some(map.next_value::<&RawValue>()?.get()),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Reads a key as its place among the names.
+struct Place<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Place<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|name| *name == key))
     }
 }
 
@@ -168,6 +236,22 @@ mod tests {
             "0.123456789012345678901234567890"
         );
         assert_eq!(metadata.field("other"), None);
+    }
+
+    #[test]
+    fn fields_are_found_beside_and_inside_one_another() {
+        let metadata = parse(r#"{"a":{"b":{"c":1.0},"n":null},"d":"\"e","n":null}"#).unwrap();
+        assert_eq!(metadata.at(["a", "b", "c"]), Some("1.0"));
+        assert_eq!(metadata.at(["a", "b"]), Some(r#"{"c":1.0}"#));
+        for path in [&["a", "n"][..], &["a", "x"], &["d", "e"], &["n"], &["c"]] {
+            assert_eq!(metadata.at(path.iter().copied()), None, "{path:?}");
+        }
+        assert_eq!(
+            metadata.fields(&["n", "d", "x"]),
+            [None, Some(r#""\"e""#), None]
+        );
+        assert_eq!(Metadata::default().fields(&["a"]), [None]);
+        assert_eq!(Metadata::default().at(["a"]), None);
     }
 
     #[test]

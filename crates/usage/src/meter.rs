@@ -4,10 +4,12 @@ use audit::{Crud, NewEvent, Target};
 use kernel::{Denied, FieldError, MeterId, Name, Principal, StoreError, text};
 use time::OffsetDateTime;
 
-use crate::{Store, permissions};
-
-/// Dimensions that one meter may declare.
-pub const MAX_DIMENSIONS: usize = 4;
+use crate::{
+    Store,
+    dimension::MAX_DIMENSIONS,
+    permissions,
+    value::{self, MAX_STEPS},
+};
 
 /// What becomes of the events of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,10 +74,12 @@ pub struct Meter {
     pub unit: String,
     /// Fields by which its usage is told apart.
     pub dimensions: Vec<String>,
-    /// The field of an event that holds its value, when that is not `quantity`.
+    /// Where an event holds its value, when that is not `quantity`: a field of its metadata, or a path such as `$.usage.tokens`.
     pub value_field: Option<String>,
     /// Whether a quantity may be less than zero: a correction, a balance.
     pub allows_negative: bool,
+    /// Goes up with each change; the ETag.
+    pub version: i64,
     /// When it was made.
     pub created_at: OffsetDateTime,
 }
@@ -93,7 +97,7 @@ pub struct NewMeter {
     pub unit: String,
     /// Fields by which usage is told apart, at most [`MAX_DIMENSIONS`].
     pub dimensions: Vec<String>,
-    /// The field that holds the value. `unique` needs one.
+    /// The field that holds the value, or the path to it. `unique` needs one.
     pub value_field: Option<String>,
     /// Whether a quantity may be less than zero.
     pub allows_negative: bool,
@@ -183,6 +187,7 @@ fn describe(new: NewMeter, now: OffsetDateTime) -> Result<Meter, FieldError> {
         dimensions: new.dimensions,
         value_field: new.value_field,
         allows_negative: new.allows_negative,
+        version: 1,
         created_at: now,
     })
 }
@@ -200,14 +205,14 @@ pub(crate) fn is_key(text: &str) -> bool {
 }
 
 /// Whether text may be the name of a field of an event.
-fn is_field(text: &str) -> bool {
+pub(crate) fn is_field(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-fn check_dimensions(dimensions: &[String]) -> Result<(), FieldError> {
+pub(crate) fn check_dimensions(dimensions: &[String]) -> Result<(), FieldError> {
     if dimensions.len() > MAX_DIMENSIONS {
         return Err(FieldError::new(
             "dimensions",
@@ -239,12 +244,15 @@ fn check_dimensions(dimensions: &[String]) -> Result<(), FieldError> {
     Ok(())
 }
 
-fn check_value_field(field: Option<&str>, aggregation: Aggregation) -> Result<(), FieldError> {
+pub(crate) fn check_value_field(
+    field: Option<&str>,
+    aggregation: Aggregation,
+) -> Result<(), FieldError> {
     match field {
-        Some(name) if !is_field(name) => Err(FieldError::new(
+        Some(field) if !is_path(field) => Err(FieldError::new(
             "value_field",
             "invalid_field",
-            "must be the name of a field",
+            "must be the name of a field, or $. and at most 8 names with points between them",
         )),
         None if aggregation == Aggregation::Unique => Err(FieldError::new(
             "value_field",
@@ -255,9 +263,33 @@ fn check_value_field(field: Option<&str>, aggregation: Aggregation) -> Result<()
     }
 }
 
+/// Whether text may say where an event holds a value.
+fn is_path(text: &str) -> bool {
+    let steps = || value::steps(text);
+    (is_field(text) || text.starts_with("$."))
+        && steps().count() <= MAX_STEPS
+        && steps().all(is_field)
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A meter that no rule has looked at.
+    pub(crate) fn meter(key: &str, aggregation: &str) -> Meter {
+        Meter {
+            id: MeterId::new(OffsetDateTime::UNIX_EPOCH),
+            key: key.to_owned(),
+            name: Name::stored(key.to_owned()),
+            aggregation: Aggregation::parse(aggregation).unwrap(),
+            unit: "unit".to_owned(),
+            dimensions: Vec::new(),
+            value_field: None,
+            allows_negative: false,
+            version: 1,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
 
     fn seats() -> NewMeter {
         NewMeter {
@@ -313,6 +345,33 @@ mod tests {
             ..new
         };
         assert!(describe(new, OffsetDateTime::UNIX_EPOCH).is_ok());
+    }
+
+    #[test]
+    fn a_value_field_is_a_name_or_a_path_of_names() {
+        let with = |field: &str| NewMeter {
+            value_field: Some(field.to_owned()),
+            ..seats()
+        };
+        let longest = format!("${}", format!(".{}", "x".repeat(64)).repeat(8));
+        for field in ["tokens", "$.tokens", "$.usage.total_tokens", &longest] {
+            let made = describe(with(field), OffsetDateTime::UNIX_EPOCH).unwrap();
+            assert_eq!(made.value_field.as_deref(), Some(field));
+        }
+        for field in [
+            "",
+            "spent.tokens",
+            "$",
+            "$.",
+            "$.a..b",
+            "$.a[0]",
+            "$$.a",
+            "$.a.b.c.d.e.f.g.h.i",
+            "tok ens",
+        ] {
+            let refused = ("value_field".to_owned(), "invalid_field");
+            assert_eq!(refusal(with(field)), refused, "{field}");
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What usage needs from a store: one side for requests of a tenant, one for the worker's books.
 
+use std::collections::BTreeSet;
+
 use bigdecimal::BigDecimal;
-use kernel::{BoxFuture, PageRequest, ProjectId, StoreError, TenantId, Zone};
+use kernel::{BoxFuture, MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, OffsetDateTime};
 
 use crate::{
-    Meter,
+    Meter, MeterVersion,
     day::{HeldDay, MeterDay, UsageDay},
     ingest::{Admitted, Appended, Batch, IngestError, MeteredEvent, Receipt},
     query::{After, UsageQuery, UsageRow},
@@ -41,11 +43,56 @@ pub trait Store: audit::Trail {
         keys: &[String],
     ) -> Result<Vec<Meter>, StoreError>;
 
-    /// Adds a meter.
+    /// Adds a meter, and its first version.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] with `meters_tenant_id_key_key` when the tenant has the key.
     fn insert_meter(&mut self, tenant_id: TenantId, meter: &Meter) -> Result<(), StoreError>;
+
+    /// The tenant's own meter with this key, locked until the transaction ends: who asks at the same time waits, and then sees what became of
+    /// it. Nothing for a meter from the start.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn meter_for_update(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+    ) -> Result<Option<Meter>, StoreError>;
+
+    /// Replaces a locked meter, and adds the version that it now is to those that it was. Events that are there stay as they are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn update_meter(
+        &mut self,
+        tenant_id: TenantId,
+        before: &Meter,
+        after: &Meter,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+
+    /// At most `limit` versions of a meter of the tenant's own, the newest first, older than version `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn meter_versions(
+        &mut self,
+        tenant_id: TenantId,
+        meter_id: MeterId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<MeterVersion>, StoreError>;
+
+    /// Dimensions that any version of these meters of the tenant's own declared.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn declared_dimensions(
+        &mut self,
+        tenant_id: TenantId,
+        meters: &[MeterId],
+    ) -> Result<BTreeSet<String>, StoreError>;
 
     /// Opens a batch of events: tells the time, and which of these metrics and projects exist. What is written in this transaction MUST be
     /// seen by every batch that is opened after its commit, and events that are written at once under one key MUST meet.

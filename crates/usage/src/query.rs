@@ -1,5 +1,7 @@
 //! Asking for usage: which metrics, which range, in which buckets of which time zone, by which dimensions.
 
+use std::collections::BTreeMap;
+
 use kernel::{
     Denied, FieldError, Page, PageRequest, Principal, ProjectId, Quantity, StoreError, Zone, page,
 };
@@ -7,7 +9,7 @@ use time::{Date, Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
 use crate::{
-    Aggregation, Granularity, Meter, Store,
+    Aggregation, Filter, Granularity, GroupBy, Meter, Store, breakdown,
     bucket::{Buckets, MAX_BUCKETS, cut},
     ingest::EPOCH,
     meter, permissions,
@@ -18,46 +20,6 @@ pub const MAX_METRICS: usize = 100;
 
 /// No range goes further: calendars end in 9999, and a bucket needs an end.
 const END: OffsetDateTime = datetime!(9999-01-01 00:00 UTC);
-
-/// By what usage is told apart, besides metric and bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct GroupBy {
-    /// By project.
-    pub project: bool,
-    /// By user.
-    pub user: bool,
-    /// By model.
-    pub model: bool,
-}
-
-impl GroupBy {
-    /// Reads names of dimensions.
-    ///
-    /// # Errors
-    /// `unknown_dimension` on `group_by`.
-    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, FieldError> {
-        let mut group_by = Self::default();
-        for name in names {
-            match name {
-                "project" | "project_id" => group_by.project = true,
-                "user" | "user_id" => group_by.user = true,
-                "model" => group_by.model = true,
-                _ => {
-                    return Err(FieldError::new(
-                        "group_by",
-                        "unknown_dimension",
-                        "must be project, user or model",
-                    ));
-                }
-            }
-        }
-        Ok(group_by)
-    }
-
-    const fn any(self) -> bool {
-        self.project || self.user || self.model
-    }
-}
 
 /// A question as a client asks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +34,8 @@ pub struct UsageRequest {
     pub granularity: Granularity,
     /// By what usage is told apart.
     pub group_by: GroupBy,
+    /// What it is narrowed down to.
+    pub filter: Filter,
     /// Whose calendar; the tenant's when there is none.
     pub timezone: Option<Zone>,
 }
@@ -89,14 +53,17 @@ pub struct UsageQuery {
     pub buckets: Buckets,
     /// By what usage is told apart.
     pub group_by: GroupBy,
+    /// What it is narrowed down to.
+    pub filter: Filter,
     /// Only this project's usage.
     pub project_id: Option<ProjectId>,
     /// Whether a meter without events is answered too, with nought, in the first bucket.
     pub with_empty: bool,
 }
 
-/// Where a page of usage goes on: behind this metric, bucket (microseconds since 1970), project, user and model, in this order.
-pub type After = (String, i64, Uuid, String, String);
+/// Where a page of usage goes on: behind this metric, bucket (microseconds since 1970), project, user, model and values of the dimensions, in
+/// this order.
+pub type After = (String, i64, Uuid, String, String, Vec<String>);
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,16 +84,24 @@ pub struct UsageRow {
     pub user_id: Option<String>,
     /// The model, when asked for and known.
     pub model: Option<String>,
+    /// The values of the dimensions that were asked for, as far as they are known.
+    pub dimensions: BTreeMap<String, Option<String>>,
 }
 
 impl UsageRow {
-    fn key(&self) -> After {
+    /// Where a page goes on behind this row.
+    #[must_use]
+    pub fn key(&self) -> After {
+        let dimensions = self.dimensions.values();
         (
             self.metric.clone(),
             micros(self.bucket),
             self.project_id.map_or(Uuid::nil(), ProjectId::as_uuid),
             self.user_id.clone().unwrap_or_default(),
             self.model.clone().unwrap_or_default(),
+            dimensions
+                .map(|value| value.clone().unwrap_or_default())
+                .collect(),
         )
     }
 }
@@ -170,16 +145,20 @@ pub fn usage(
     let from = to_micros(request.from.unwrap_or_else(|| zone.month_of(now).0));
     let to = to_micros(request.to.unwrap_or(now));
     check_range(from, to)?;
+    let (group_by, filter) = (&request.group_by, &request.filter);
+    let meters = named_meters(store, &request.metrics, by)?;
+    breakdown::check_declared(store, tenant_id, &meters, group_by, filter)?;
     let query = UsageQuery {
-        meters: named_meters(store, &request.metrics, by)?,
+        meters,
         from,
         to,
         buckets: cut(from, to, request.granularity, &zone)?,
-        group_by: request.group_by,
+        group_by: group_by.clone(),
+        filter: filter.clone(),
         project_id: by.grant.as_ref().and_then(|grant| grant.project_id),
         with_empty: request.granularity == Granularity::Total
             && !request.metrics.is_empty()
-            && !request.group_by.any(),
+            && !group_by.any(),
     };
     let after = checked(page.key()?)?;
     let rows = store.usage(tenant_id, &query, after.as_ref(), page.limit + 1)?;
@@ -226,6 +205,7 @@ pub fn summary(
         to: to.saturating_add(Duration::microseconds(1)),
         buckets: cut(from, to, Granularity::Day, &zone)?,
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         project_id: by.grant.as_ref().and_then(|grant| grant.project_id),
         with_empty: false,
     };
@@ -245,11 +225,10 @@ pub fn summary(
 
 /// A cursor comes from outside: its parts must at least be what a store can compare with.
 fn checked(after: Option<After>) -> Result<Option<After>, FieldError> {
-    let sound = |(metric, at, _, user, model): &After| {
+    let sound = |(metric, at, _, user, model, dimensions): &After| {
+        let own = [metric, user, model].into_iter();
         page::instant(i128::from(*at) * 1000).is_ok()
-            && [metric, user, model]
-                .iter()
-                .all(|text| !text.contains('\0'))
+            && own.chain(dimensions).all(|text| !text.contains('\0'))
     };
     if after.as_ref().is_none_or(sound) {
         return Ok(after);
@@ -343,13 +322,9 @@ mod tests {
     #[test]
     fn a_cursor_that_no_store_can_compare_with_is_refused() {
         let after = |metric: &str, at: i64| {
-            Some((
-                metric.to_owned(),
-                at,
-                Uuid::nil(),
-                String::new(),
-                String::new(),
-            ))
+            let (user, model) = (String::new(), String::new());
+            let dimensions = vec![metric.to_owned()];
+            Some(("chat".to_owned(), at, Uuid::nil(), user, model, dimensions))
         };
         assert!(checked(None).is_ok());
         assert!(checked(after("chat", 0)).is_ok());

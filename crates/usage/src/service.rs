@@ -7,12 +7,14 @@ use kernel::{
 };
 
 use crate::{
-    Intake, Item, Ledger, Meter, Store, day,
+    ChangeMeterError, Intake, Item, Ledger, Meter, MeterChange, MeterError, MeterVersion, Store,
+    day,
     day::Close,
     ingest::{self, Admitted, IngestError, Options, Receipt},
     meter::{self, CreateMeterError, NewMeter},
     permissions,
     query::{self, ReadUsageError, Summary, UsageRequest, UsageRow},
+    revision,
     rollup::{self, Step},
 };
 
@@ -146,6 +148,51 @@ impl Usage {
         let (principal, now) = (by.clone(), self.clock.now());
         let work =
             move |store: &mut (dyn Store + 'static)| meter::create(store, new, &principal, now);
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// The meter of a key, as it is now. Needs `meter.read`.
+    ///
+    /// # Errors
+    /// See [`MeterError`].
+    pub async fn meter(&self, by: &Principal, key: String) -> Result<Meter, MeterError> {
+        let principal = by.clone();
+        let work = move |store: &mut (dyn Store + 'static)| revision::read(store, &key, &principal);
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// A page of what a meter is and was, the newest first. Needs `meter.read`.
+    ///
+    /// # Errors
+    /// See [`MeterError`].
+    pub async fn meter_versions(
+        &self,
+        by: &Principal,
+        key: String,
+        page: PageRequest,
+    ) -> Result<Page<MeterVersion>, MeterError> {
+        let principal = by.clone();
+        let work = move |store: &mut (dyn Store + 'static)| {
+            revision::versions(store, &key, &page, &principal)
+        };
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// Changes a meter; with `expected`, only when it still has that version. Needs `meter.write`.
+    ///
+    /// # Errors
+    /// See [`ChangeMeterError`].
+    pub async fn change_meter(
+        &self,
+        by: &Principal,
+        key: String,
+        change: MeterChange,
+        expected: Option<i64>,
+    ) -> Result<Meter, ChangeMeterError> {
+        let (principal, now) = (by.clone(), self.clock.now());
+        let work = move |store: &mut (dyn Store + 'static)| {
+            revision::change(store, &key, change, expected, &principal, now)
+        };
         self.db.run(Scope::of(by), work).await
     }
 }

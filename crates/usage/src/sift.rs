@@ -2,17 +2,17 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use kernel::{Quantity, StoreError};
+use kernel::StoreError;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    Aggregation, Item, Meter, NewEvent, Rejection,
+    Item, Meter, NewEvent, Rejection, dimension,
     ingest::{
         Appended, Batch, EPOCH, ItemResult, MAX_AGE, MAX_AHEAD, MeteredEvent, Options, Outcome,
         unknown_project,
     },
-    reading::parse_quantity,
+    value,
 };
 
 /// An event on its way: settled, or a copy of the fresh event at a place.
@@ -154,7 +154,7 @@ fn meter_event<'a>(
     {
         return Err(unknown_project());
     }
-    let quantity = value_of(event, meter)?;
+    let quantity = value::quantity_of(meter, event)?;
     if quantity.is_negative() && !meter.allows_negative {
         return Err(Rejection::new(
             "usage.negative_quantity",
@@ -168,37 +168,10 @@ fn meter_event<'a>(
         payload_hash: event.payload_hash(),
         occurred_at: time_of(event, batch.received_at, place, options)?,
         quantity,
+        dims: dimension::dims_of(meter, event)?,
+        value_hash: value::value_hash(meter, event)?,
         event: Cow::Borrowed(event),
     })
-}
-
-fn value_of(event: &NewEvent, meter: &Meter) -> Result<Quantity, Rejection> {
-    let Some(name) = &meter.value_field else {
-        return Ok(event.quantity.clone());
-    };
-    let missing = || {
-        let field = Cow::Owned(format!("metadata.{name}"));
-        Rejection::new("usage.missing_value", field, "must hold the meter's value")
-    };
-    let of_event = match name.as_str() {
-        "user_id" => event.user_id.is_some(),
-        "model" => event.model.is_some(),
-        "project_id" => event.project_id.is_some(),
-        _ => false,
-    };
-    let value = event.metadata.field(name);
-    if meter.aggregation == Aggregation::Unique {
-        let present = of_event || value.is_some();
-        return if present {
-            Ok(event.quantity.clone())
-        } else {
-            Err(missing())
-        };
-    }
-    parse_quantity(
-        Cow::Owned(format!("metadata.{name}")),
-        &value.ok_or_else(missing)?,
-    )
 }
 
 fn time_of(

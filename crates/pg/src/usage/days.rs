@@ -7,9 +7,9 @@ use diesel::{
 use kernel::{Quantity, StoreError, TenantId};
 use time::{Date, OffsetDateTime};
 use usage::{
-    Buckets,
+    Buckets, Filter, GroupBy,
     day::{HeldDay, MeterDay, UsageDay},
-    query::{GroupBy, UsageQuery},
+    query::UsageQuery,
 };
 use uuid::Uuid;
 
@@ -140,6 +140,7 @@ pub(super) fn reconcile(
         to: day.ends_at,
         buckets: Buckets::At(vec![day.starts_at]),
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         project_id: None,
         with_empty: true,
     };

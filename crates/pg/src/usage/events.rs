@@ -94,7 +94,7 @@ pub(super) fn append(
     let places = columns.places;
     let there_before: Vec<ThereBefore> = sql_query(
         "select place, payload_hash from app.append_usage_events(
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind::<sql::Array<sql::Uuid>, _>(columns.tenants)
     .bind::<sql::Array<sql::Integer>, _>(columns.sizes)
@@ -110,6 +110,8 @@ pub(super) fn append(
     .bind::<Sparse<sql::Text>, _>(unless_empty(columns.user_id))
     .bind::<Sparse<sql::Text>, _>(unless_empty(columns.model))
     .bind::<Sparse<sql::Text>, _>(unless_empty(columns.metadata))
+    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.dims))
+    .bind::<Sparse<sql::Uuid>, _>(unless_empty(columns.value_hash))
     .load(conn)
     .map_err(store_error)?;
     for row in there_before {
@@ -165,6 +167,8 @@ struct Columns<'a> {
     user_id: Vec<Option<&'a str>>,
     model: Vec<Option<&'a str>>,
     metadata: Vec<Option<&'a str>>,
+    dims: Vec<Option<&'a str>>,
+    value_hash: Vec<Option<Uuid>>,
 }
 
 impl<'a> Columns<'a> {
@@ -202,6 +206,8 @@ impl<'a> Columns<'a> {
         self.user_id.push(event.user_id.as_deref());
         self.model.push(event.model.as_deref());
         self.metadata.push(event.metadata.as_json());
+        self.dims.push(metered.dims.as_deref());
+        self.value_hash.push(metered.value_hash);
     }
 }
 

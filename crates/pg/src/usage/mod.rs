@@ -3,9 +3,11 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `meters` | meters of tenants, and those from the start |
+//! | `versions` | what meters are and were |
 //! | `events` | batches of events, each let in once |
 //! | `intake` | events of many requests in one transaction |
 //! | `read` | rollups and what is not rolled up yet, out of one snapshot |
+//! | `statement` | what `read` asks PostgreSQL |
 //! | `rollup` | moving events into buckets behind the watermark |
 //! | `days` | the daily close |
 //! | `totals` | what billing asks for |
@@ -16,17 +18,21 @@ mod intake;
 mod meters;
 mod read;
 mod rollup;
+mod statement;
 mod totals;
+mod versions;
 
 pub use intake::GroupCommit;
 pub(crate) use totals::{current_watermark, metered_total};
 
+use std::collections::BTreeSet;
+
 use bigdecimal::BigDecimal;
 use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types};
-use kernel::{PageRequest, ProjectId, StoreError, TenantId, Zone};
+use kernel::{MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, OffsetDateTime};
 use usage::{
-    GroupStore, Ledger, Meter, Store,
+    GroupStore, Ledger, Meter, MeterVersion, Store,
     day::{HeldDay, MeterDay, UsageDay},
     ingest::{Appended, Batch, MeteredEvent},
     ports::{TenantEvents, Wanted},
@@ -63,6 +69,42 @@ impl Store for PgTx {
 
     fn insert_meter(&mut self, tenant_id: TenantId, meter: &Meter) -> Result<(), StoreError> {
         meters::insert(self.conn(), tenant_id, meter)
+    }
+
+    fn meter_for_update(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+    ) -> Result<Option<Meter>, StoreError> {
+        meters::for_update(self.conn(), tenant_id, key)
+    }
+
+    fn update_meter(
+        &mut self,
+        tenant_id: TenantId,
+        before: &Meter,
+        after: &Meter,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        meters::update(self.conn(), tenant_id, before, after, now)
+    }
+
+    fn meter_versions(
+        &mut self,
+        tenant_id: TenantId,
+        meter_id: MeterId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<MeterVersion>, StoreError> {
+        versions::page(self.conn(), tenant_id, meter_id, before, limit)
+    }
+
+    fn declared_dimensions(
+        &mut self,
+        tenant_id: TenantId,
+        meters: &[MeterId],
+    ) -> Result<BTreeSet<String>, StoreError> {
+        versions::dimensions(self.conn(), tenant_id, meters)
     }
 
     fn open_batch(

@@ -30,27 +30,28 @@ const MOVE: &str = "
 with batch as (
     select tenant_id, meter_id, date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00+00') as bucket,
         coalesce(project_id, '00000000-0000-0000-0000-000000000000') as project_id,
-        coalesce(user_id, '') as user_id, coalesce(model, '') as model,
+        coalesce(user_id, '') as user_id, coalesce(model, '') as model, coalesce(dims, '') as dims,
+        coalesce(value_hash, '00000000-0000-0000-0000-000000000000') as value_hash,
         quantity, occurred_at, received_at, dedup
     from usage_events where txid >= $1 and txid < $2
 ), fresh as (
-    select tenant_id, meter_id, bucket, project_id, user_id, model,
+    select tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash,
         sum(quantity) as sum, count(*) as count, min(quantity) as min, max(quantity) as max,
         min(occurred_at) as first_at, max(occurred_at) as last_at
-    from batch group by tenant_id, meter_id, bucket, project_id, user_id, model
+    from batch group by tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash
 ), latest as (
-    select distinct on (b.tenant_id, b.meter_id, b.bucket, b.project_id, b.user_id, b.model) b.*
+    select distinct on (b.tenant_id, b.meter_id, b.bucket, b.project_id, b.user_id, b.model, b.dims, b.value_hash) b.*
     from batch b join meters m on m.tenant_id = b.tenant_id and m.id = b.meter_id and m.aggregation = 'latest'
-    order by b.tenant_id, b.meter_id, b.bucket, b.project_id, b.user_id, b.model,
+    order by b.tenant_id, b.meter_id, b.bucket, b.project_id, b.user_id, b.model, b.dims, b.value_hash,
         b.occurred_at desc, b.received_at desc, b.dedup desc
 ), moved as (
-    insert into usage_rollups as r (tenant_id, meter_id, bucket, project_id, user_id, model, sum, count, min, max,
-        first_at, last_at, last_value, last_received_at, last_dedup)
-    select f.tenant_id, f.meter_id, f.bucket, f.project_id, f.user_id, f.model, f.sum, f.count, f.min, f.max,
-        f.first_at, f.last_at, l.quantity, l.received_at, l.dedup
-    from fresh f left join latest l using (tenant_id, meter_id, bucket, project_id, user_id, model)
-    order by tenant_id, meter_id, bucket, project_id, user_id, model
-    on conflict (tenant_id, meter_id, bucket, project_id, user_id, model) do update set
+    insert into usage_rollups as r (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash,
+        sum, count, min, max, first_at, last_at, last_value, last_received_at, last_dedup)
+    select f.tenant_id, f.meter_id, f.bucket, f.project_id, f.user_id, f.model, f.dims, f.value_hash,
+        f.sum, f.count, f.min, f.max, f.first_at, f.last_at, l.quantity, l.received_at, l.dedup
+    from fresh f left join latest l using (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash)
+    order by tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash
+    on conflict (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash) do update set
         sum = r.sum + excluded.sum, count = r.count + excluded.count,
         min = least(r.min, excluded.min), max = greatest(r.max, excluded.max),
         first_at = least(r.first_at, excluded.first_at), last_at = greatest(r.last_at, excluded.last_at),

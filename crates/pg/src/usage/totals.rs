@@ -4,10 +4,7 @@ use bigdecimal::{BigDecimal, Zero};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
 use kernel::{StoreError, TenantId};
 use time::OffsetDateTime;
-use usage::{
-    Buckets,
-    query::{GroupBy, UsageQuery},
-};
+use usage::{Buckets, Filter, GroupBy, query::UsageQuery};
 
 use super::{meters, read};
 use crate::error::store_error;
@@ -36,6 +33,7 @@ pub(crate) fn metered_total(
         to,
         buckets: Buckets::At(vec![from]),
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         project_id: None,
         with_empty: false,
     };

@@ -22,6 +22,7 @@ mod pooler;
 mod schema;
 mod unit_of_work;
 mod usage_days;
+mod usage_dimensions;
 mod usage_fixture;
 mod usage_ingest;
 mod usage_intake;

@@ -278,6 +278,7 @@ async fn the_api_can_neither_change_an_event_nor_see_another_tenants() {
                     to: now + time::Duration::hours(1),
                     buckets: usage::Buckets::Quarters,
                     group_by: usage::GroupBy::default(),
+                    filter: usage::Filter::default(),
                     project_id: None,
                     with_empty: false,
                 };

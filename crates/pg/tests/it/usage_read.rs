@@ -3,7 +3,7 @@
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types};
 use kernel::Zone;
 use time::{Duration, OffsetDateTime, macros::datetime};
-use usage::{Granularity, GroupBy, Item, UsageRequest};
+use usage::{Filter, Granularity, GroupBy, Item, UsageRequest};
 
 use crate::usage_fixture::{Fixture, event};
 
@@ -111,6 +111,7 @@ fn random_request(dice: &mut Dice) -> (UsageRequest, &'static str) {
         project: false,
         user: dice.roll(2) == 0,
         model: dice.roll(2) == 0,
+        ..GroupBy::default()
     };
     let zone = Zone::parse("timezone", dice.pick(&ZONES)).unwrap();
     let metrics = if dice.roll(3) == 0 {
@@ -124,6 +125,7 @@ fn random_request(dice: &mut Dice) -> (UsageRequest, &'static str) {
         to: Some(to),
         granularity,
         group_by,
+        filter: Filter::default(),
         timezone: Some(zone),
     };
     (request, name)
@@ -243,6 +245,7 @@ async fn a_read_is_exact_before_during_and_after_the_rollup() {
         to: Some(datetime!(2025-10-27 00:00 UTC)),
         granularity: Granularity::Total,
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         timezone: None,
     };
     let quantity = async || fixture.read(&total, 10).await[0].quantity.to_string();
@@ -277,6 +280,7 @@ async fn the_zone_of_the_tenant_is_the_default_and_buckets_carry_its_offset() {
         to: Some(datetime!(2025-11-01 00:00 UTC)),
         granularity: Granularity::Day,
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         timezone: None,
     };
     let rows = fixture.read(&request, 10).await;

@@ -57,6 +57,12 @@ pub(crate) struct MeterKey(String);
 #[expect(dead_code, reason = "stands for a schema")]
 pub(crate) struct FieldName(String);
 
+/// The name of a field of an event, or `$.` and the names on the way to one in its metadata, with points between them.
+#[derive(ToSchema)]
+#[schema(pattern = r"^([A-Za-z0-9_-]{1,64}|\$(\.[A-Za-z0-9_-]{1,64}){1,8})$")]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct ValuePath(String);
+
 /// At most 255 characters, no control characters.
 #[derive(ToSchema)]
 #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]

@@ -1,5 +1,7 @@
 //! `GET /v1/usage` and its summary: usage goes out, exact at once.
 
+use std::collections::BTreeMap;
+
 use ::usage::{ReadUsageError, Summary, UsageRow};
 use actix_web::{
     get,
@@ -42,9 +44,13 @@ struct UsageQuery {
     /// `15m`, `hour`, `day`, `month` or `total`; `day` when not given.
     #[param(pattern = "^(15m|hour|day|month|total)$")]
     granularity: Option<String>,
-    /// `project`, `user`, `model`, or several with commas.
-    #[param(pattern = "^((project|user|model)(,(project|user|model))*)?$")]
+    /// `project`, `user`, `model`, at most 4 dimensions of the meters, or several of these with commas.
+    #[param(pattern = "^([A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*)?$")]
     group_by: Option<String>,
+    /// `filter[region]=eu`: only usage with this value of a dimension, which may be what `group_by` may name. Several values of one are
+    /// alternatives; no value is usage without the dimension.
+    #[param(style = DeepObject, explode, value_type = Option<BTreeMap<String, String>>)]
+    filter: Option<()>,
     /// IANA time zone; the tenant's when not given.
     timezone: Option<String>,
     /// Rows in the page, 1 to 100; 50 when not given.
@@ -82,6 +88,10 @@ struct UsageBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     model: Option<Option<String>>,
+    /// The values of other dimensions, when grouped by them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    dimensions: BTreeMap<String, Option<String>>,
 }
 
 /// Usage of the tenant, in buckets of any time zone. Needs `usage.read`.
@@ -96,7 +106,7 @@ pub(super) async fn read(
     caller: Caller,
     question: Question,
 ) -> Result<Json<ListBody<UsageBody>>, Problem> {
-    let by = question.request.group_by;
+    let by = question.request.group_by.clone();
     let rows = services
         .usage
         .usage(&caller, question.request, question.page)
@@ -110,6 +120,7 @@ pub(super) async fn read(
         project_id: by.project.then(|| row.project_id.map(Into::into)),
         user_id: by.user.then_some(row.user_id),
         model: by.model.then_some(row.model),
+        dimensions: row.dimensions,
     };
     Ok(Json(ListBody::of(rows, show)))
 }

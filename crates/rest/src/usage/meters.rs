@@ -1,19 +1,25 @@
 //! `/v1/meters`: what is measured.
 
-use ::usage::{CreateMeterError, ListMetersError, Meter, NewMeter};
-use actix_web::{
-    HttpResponse, get, post,
-    web::{Data, Json},
+use ::usage::{
+    ChangeMeterError, CreateMeterError, ListMetersError, Meter, MeterChange, MeterError,
+    MeterVersion, NewMeter, revision::Fixed,
 };
-use serde::{Deserialize, Serialize};
+use actix_web::{
+    HttpRequest, HttpResponse, get,
+    http::StatusCode,
+    patch, post,
+    web::{Data, Json, Path},
+};
+use kernel::{FieldError, Name};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     Caller, Problem, Services,
-    body::{Body, Params},
-    openapi::texts::{self, FieldName, MeterKey},
+    body::{Body, Params, etag, if_match},
+    openapi::texts::{self, FieldName, MeterKey, ValuePath},
     page::{ListBody, PageQuery},
 };
 
@@ -41,6 +47,33 @@ impl From<ListMetersError> for Problem {
     }
 }
 
+impl From<MeterError> for Problem {
+    fn from(error: MeterError) -> Self {
+        match error {
+            MeterError::NotFound => Self::not_found("usage.meter_not_found", "meter"),
+            MeterError::Denied(error) => error.into(),
+            MeterError::Invalid(error) => error.into(),
+            MeterError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangeMeterError> for Problem {
+    fn from(error: ChangeMeterError) -> Self {
+        match error {
+            ChangeMeterError::NotFound => Self::not_found("usage.meter_not_found", "meter"),
+            ChangeMeterError::Standard => Self::conflict(
+                "usage.standard_meter",
+                "A meter from the start cannot be changed. Make one of another key.",
+            ),
+            ChangeMeterError::Stale => Self::stale(),
+            ChangeMeterError::Denied(error) => error.into(),
+            ChangeMeterError::Invalid(error) => error.into(),
+            ChangeMeterError::Store(error) => error.into(),
+        }
+    }
+}
+
 /// A meter to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -62,9 +95,10 @@ struct NewMeterBody {
     #[serde(default)]
     #[schema(value_type = Vec<FieldName>, max_items = 4)]
     dimensions: Vec<String>,
-    /// The field of an event that holds its value, when that is not `quantity`. `unique` counts the different values of this field.
+    /// The field of an event that holds its value, when that is not `quantity`: a name, or a path such as `$.usage.total_tokens` into its
+    /// metadata. `unique` counts the different values of this field.
     #[serde(alias = "field")]
-    #[schema(value_type = Option<FieldName>)]
+    #[schema(value_type = Option<ValuePath>)]
     value_field: Option<String>,
     /// Whether a quantity may be less than zero.
     #[serde(default)]
@@ -83,8 +117,96 @@ struct MeterBody {
     dimensions: Vec<String>,
     value_field: Option<String>,
     allows_negative: bool,
+    /// Goes up with each change; the ETag.
+    version: i64,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+}
+
+/// What may change about a meter.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MeterChange)]
+struct MeterChangeBody {
+    /// A name for people.
+    #[schema(value_type = Option<texts::Name>)]
+    name: Option<String>,
+    /// Fields by which its usage is told apart from now on, at most 4.
+    #[schema(value_type = Option<Vec<FieldName>>, max_items = 4)]
+    dimensions: Option<Vec<String>>,
+    /// The field of an event that holds its value, or the path to it; null for `quantity`.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<ValuePath>)]
+    value_field: Option<Option<String>>,
+    /// Whether a quantity may be less than zero.
+    allows_negative: Option<bool>,
+    // What never changes is refused by name, unless it is what it was.
+    #[schema(ignore)]
+    key: Option<String>,
+    #[schema(ignore)]
+    aggregation: Option<String>,
+    #[schema(ignore)]
+    unit: Option<String>,
+}
+
+impl MeterChangeBody {
+    fn read(self) -> Result<MeterChange, FieldError> {
+        let name = self.name.map(|name| Name::parse("name", &name));
+        Ok(MeterChange {
+            name: name.transpose()?,
+            dimensions: self.dimensions,
+            value_field: self.value_field,
+            allows_negative: self.allows_negative,
+            fixed: Fixed {
+                key: self.key,
+                aggregation: self.aggregation,
+                unit: self.unit,
+            },
+        })
+    }
+}
+
+/// Tells `null` from nothing.
+fn said<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// What a meter is or was. Its key, aggregation and unit are always the same.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MeterVersion)]
+struct MeterVersionBody {
+    /// 1 for the first one.
+    version: i64,
+    name: String,
+    dimensions: Vec<String>,
+    value_field: Option<String>,
+    allows_negative: bool,
+    /// Since when it was in force. Events keep what the version of their time made of them.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl From<MeterVersion> for MeterVersionBody {
+    fn from(version: MeterVersion) -> Self {
+        Self {
+            version: version.version,
+            name: version.name.to_string(),
+            dimensions: version.dimensions,
+            value_field: version.value_field,
+            allows_negative: version.allows_negative,
+            created_at: version.created_at,
+        }
+    }
+}
+
+fn shown(meter: Meter, status: StatusCode) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header(etag(meter.version))
+        .json(MeterBody::from(meter))
 }
 
 impl From<Meter> for MeterBody {
@@ -98,6 +220,7 @@ impl From<Meter> for MeterBody {
             dimensions: meter.dimensions,
             value_field: meter.value_field,
             allows_negative: meter.allows_negative,
+            version: meter.version,
             created_at: meter.created_at,
         }
     }
@@ -124,7 +247,7 @@ pub(super) async fn list(
     tag = "usage",
     request_body = NewMeterBody,
     responses(
-        (status = 201, description = "The meter", body = MeterBody),
+        (status = 201, description = "The meter, with its ETag", body = MeterBody),
         (status = 409, description = "`usage.meter_exists`")
     )
 )]
@@ -144,5 +267,71 @@ pub(super) async fn create(
         allows_negative: body.allows_negative,
     };
     let meter = services.usage.create_meter(&caller, new).await?;
-    Ok(HttpResponse::Created().json(MeterBody::from(meter)))
+    Ok(shown(meter, StatusCode::CREATED))
+}
+
+/// A meter, as it is now. Needs `meter.read`.
+#[utoipa::path(
+    tag = "usage",
+    params(("key" = String, Path, pattern = "^[a-z][a-z0-9_.]{0,63}$")),
+    responses(
+        (status = 200, description = "The meter, with its ETag", body = MeterBody),
+        (status = 404, description = "`usage.meter_not_found`")
+    )
+)]
+#[get("/v1/meters/{key}")]
+pub(super) async fn read(
+    services: Data<Services>,
+    caller: Caller,
+    key: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let meter = services.usage.meter(&caller, key.into_inner()).await?;
+    Ok(shown(meter, StatusCode::OK))
+}
+
+/// Changes a meter of the tenant's own, for events to come. Needs `meter.write`; honours `If-Match`.
+#[utoipa::path(
+    tag = "usage",
+    params(("key" = String, Path, pattern = "^[a-z][a-z0-9_.]{0,63}$"), ("If-Match" = Option<String>, Header)),
+    request_body = MeterChangeBody,
+    responses(
+        (status = 200, description = "The meter, with its new ETag", body = MeterBody),
+        (status = 404, description = "`usage.meter_not_found`"),
+        (status = 409, description = "`usage.standard_meter`"),
+        (status = 412, description = "`request.stale`")
+    )
+)]
+#[patch("/v1/meters/{key}")]
+pub(super) async fn change(
+    services: Data<Services>,
+    caller: Caller,
+    key: Path<String>,
+    request: HttpRequest,
+    Body(body): Body<MeterChangeBody>,
+) -> Result<HttpResponse, Problem> {
+    let (change, expected) = (body.read()?, if_match(&request)?);
+    let usage = &services.usage;
+    let meter = usage.change_meter(&caller, key.into_inner(), change, expected);
+    Ok(shown(meter.await?, StatusCode::OK))
+}
+
+/// What a meter is and was, the newest first. Needs `meter.read`.
+#[utoipa::path(
+    tag = "usage",
+    params(("key" = String, Path, pattern = "^[a-z][a-z0-9_.]{0,63}$"), PageQuery),
+    responses(
+        (status = 200, description = "A page of versions", body = ListBody<MeterVersionBody>),
+        (status = 404, description = "`usage.meter_not_found`")
+    )
+)]
+#[get("/v1/meters/{key}/versions")]
+pub(super) async fn versions(
+    services: Data<Services>,
+    caller: Caller,
+    key: Path<String>,
+    Params(page): Params<PageQuery>,
+) -> Result<Json<ListBody<MeterVersionBody>>, Problem> {
+    let (key, page) = (key.into_inner(), page.parse()?);
+    let versions = services.usage.meter_versions(&caller, key, page).await?;
+    Ok(Json(ListBody::of(versions, MeterVersionBody::from)))
 }

@@ -15,5 +15,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(buckets::read)
         .service(buckets::summarise)
         .service(meters::list)
-        .service(meters::create);
+        .service(meters::create)
+        .service(meters::read)
+        .service(meters::change)
+        .service(meters::versions);
 }

@@ -1,8 +1,8 @@
-//! The query string of `GET /v1/usage`, whose `metric` may be there more than once.
+//! The query string of `GET /v1/usage`, whose `metric` and `filter[…]` may be there more than once.
 
 use std::future::{Ready, ready};
 
-use ::usage::{Granularity, GroupBy, UsageRequest};
+use ::usage::{Filter, Granularity, GroupBy, UsageRequest};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use kernel::{FieldError, PageRequest, Zone};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -32,6 +32,7 @@ impl Question {
             to: None,
             granularity: Granularity::Day,
             group_by: GroupBy::default(),
+            filter: Filter::default(),
             timezone: None,
         };
         let (mut limit, mut cursor, mut dimensions) = (None, None, Vec::new());
@@ -45,10 +46,13 @@ impl Question {
                 "timezone" => request.timezone = Some(Zone::parse("timezone", &value)?),
                 "limit" => limit = Some(number(&value)?),
                 "cursor" => cursor = Some(value.into_owned()),
-                _ => {
-                    let name = name.into_owned();
-                    return Err(FieldError::new(name, "unknown_field", "is not a parameter"));
-                }
+                name => match narrowed(name) {
+                    Some(dimension) => request.filter.add(dimension, &value)?,
+                    None => {
+                        let name = name.to_owned();
+                        return Err(FieldError::new(name, "unknown_field", "is not a parameter"));
+                    }
+                },
             }
         }
         request.group_by = GroupBy::parse(dimensions.iter().map(String::as_str))?;
@@ -59,6 +63,11 @@ impl Question {
             page: PageRequest::parse(limit, cursor.as_deref())?,
         })
     }
+}
+
+/// The dimension that `filter[…]` narrows down.
+fn narrowed(name: &str) -> Option<&str> {
+    name.strip_prefix("filter[")?.strip_suffix(']')
 }
 
 fn words(value: &str) -> impl Iterator<Item = String> {
@@ -104,6 +113,15 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_holds_alternatives_of_dimensions() {
+        let query = "filter[region]=eu&filter%5Bregion%5D=a,b&filter[user]=&group_by=region,tier";
+        let request = Question::parse(query).unwrap().request;
+        assert!(request.filter.dimensions["region"].iter().eq(["a,b", "eu"]));
+        assert!(request.filter.users.contains(""));
+        assert!(request.group_by.dimensions.iter().eq(["region", "tier"]));
+    }
+
+    #[test]
     fn an_unescaped_offset_is_understood() {
         let question = Question::parse("from=2026-11-01T00:00:00+05:45").unwrap();
         assert_eq!(question.request.from, Some(datetime!(2026-10-31 18:15 UTC)));
@@ -116,7 +134,11 @@ mod tests {
             ("to=2026-11-01", "to"),
             ("to=9999-12-31T23:59:59-12:00", "to"),
             ("granularity=week", "granularity"),
-            ("group_by=colour", "group_by"),
+            ("group_by=the%20colour", "group_by"),
+            ("group_by=a,b,c,d,e", "group_by"),
+            ("filter[project]=x", "filter[project]"),
+            ("filter[the%20colour]=red", "filter[the colour]"),
+            ("filter=red", "filter"),
             ("timezone=Mars/Olympus", "timezone"),
             ("limit=x", "limit"),
             ("limit=0", "limit"),

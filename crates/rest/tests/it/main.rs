@@ -32,6 +32,7 @@ mod openapi;
 mod openapi_matrix;
 mod projects;
 mod tenants;
+mod usage_dimensions;
 mod usage_events;
 mod usage_meters;
 mod usage_reads;

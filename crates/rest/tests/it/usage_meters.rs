@@ -103,6 +103,9 @@ async fn nobody_gets_in_without_a_credential() {
         (Method::GET, "/v1/usage/summary"),
         (Method::GET, "/v1/meters"),
         (Method::POST, "/v1/meters"),
+        (Method::GET, "/v1/meters/chat"),
+        (Method::PATCH, "/v1/meters/chat"),
+        (Method::GET, "/v1/meters/chat/versions"),
     ] {
         let response = app
             .request(method, path)

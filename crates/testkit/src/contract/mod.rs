@@ -25,6 +25,7 @@
 //! | `keys`, `key_records` | `identity::KeyStore` |
 //! | `users`, `sessions`, `access` | `identity::Store` |
 //! | `meters` | `usage::Store`: meters of tenants, and those from the start |
+//! | `meter_versions` | `usage::Store`: what meters are and were |
 //! | `usage_events` | `usage::Store`: each event is let in once |
 //! | `usage_groups` | `usage::GroupStore`: events of many requests in one transaction |
 //! | `usage_reads` | `usage::Store`: answers are exact, at any moment |
@@ -58,6 +59,7 @@ pub mod key_records;
 pub mod keys;
 pub mod limits;
 pub mod members;
+pub mod meter_versions;
 pub mod meters;
 pub mod people;
 pub mod plans;

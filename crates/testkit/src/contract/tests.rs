@@ -107,6 +107,14 @@ macro_rules! contract_tests {
                 a_tenants_own_meter_hides_the_one_from_the_start
                 meters_come_by_key_a_page_at_a_time
             }
+            meter_versions {
+                a_changed_meter_is_the_next_version_of_itself
+                versions_come_newest_first_a_page_at_a_time
+                every_version_counts_as_a_declaration
+                a_meter_is_changed_by_its_tenant_alone
+                of_two_who_change_a_meter_at_once_one_is_told
+                events_keep_what_the_version_of_their_time_made_of_them
+            }
             usage_events {
                 an_event_is_written_once_and_its_copies_are_told
                 a_key_is_kept_for_thirty_five_days

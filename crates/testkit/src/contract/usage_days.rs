@@ -208,7 +208,9 @@ pub async fn a_day_is_reconciled_exactly(backend: &impl Backend) {
     assert_eq!(day.ends_at - day.starts_at, Duration::hours(25));
     let mut meters = vec![standard_meter(backend, "chat").await];
     for aggregation in Aggregation::ALL {
-        meters.push(stored_meter(backend, tenant, aggregation.as_str(), aggregation).await);
+        let mut row = meter(aggregation.as_str(), aggregation);
+        row.dimensions = vec!["region".to_owned()];
+        meters.push(stored(backend, tenant, row).await);
     }
     meters.sort_by_key(|meter| meter.id);
     let mut dice = Dice(0x00dd_ba11_5eed_f00d);
@@ -227,6 +229,8 @@ pub async fn a_day_is_reconciled_exactly(backend: &impl Backend) {
             user_id: dice.pick(&[None, Some("u".to_owned())]),
             model: None,
             who: dice.pick(&[None, Some("p1".to_owned()), Some("p2".to_owned())]),
+            region: dice.pick(&[None, Some("eu".to_owned())]),
+            tier: None,
         };
         let event = fact.to_event(&n.to_string());
         fact.dedup = event.dedup;

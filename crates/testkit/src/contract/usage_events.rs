@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use kernel::{ProjectId, Scope, StoreError, TenantId};
 use time::{Duration, OffsetDateTime};
 use usage::{
-    Aggregation, Buckets, GroupBy, Meter,
+    Aggregation, Buckets, Filter, GroupBy, Meter,
     ingest::{Appended, MeteredEvent},
     query::UsageQuery,
 };
@@ -35,6 +35,7 @@ async fn number(backend: &impl Backend, tenant_id: TenantId, meter: &Meter) -> S
         to: fixture::at(400_000_000),
         buckets: Buckets::At(vec![from]),
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         project_id: None,
         with_empty: true,
     };
@@ -238,6 +239,7 @@ pub async fn events_of_another_tenant_are_neither_written_nor_seen(backend: &imp
         to: fixture::at(1),
         buckets: Buckets::At(vec![from]),
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         project_id: None,
         with_empty: false,
     };

@@ -7,9 +7,11 @@ use tenancy::Project;
 use time::OffsetDateTime;
 use usage::{
     Aggregation, Item, Ledger, Meter, NewEvent, Store, UsageRow,
+    dimension::dims_of,
     ingest::{Appended, MeteredEvent},
     query::{After, UsageQuery},
     rollup,
+    value::value_hash,
 };
 
 use super::{Backend, fixture, projects, run};
@@ -55,6 +57,7 @@ pub fn meter(key: &str, aggregation: Aggregation) -> Meter {
         dimensions: Vec::new(),
         value_field: (aggregation == Aggregation::Unique).then(|| "who".to_owned()),
         allows_negative: true,
+        version: 1,
         created_at: fixture::at(0),
     }
 }
@@ -66,7 +69,11 @@ pub async fn stored_meter(
     key: &str,
     aggregation: Aggregation,
 ) -> Meter {
-    let meter = meter(key, aggregation);
+    stored(backend, tenant_id, meter(key, aggregation)).await
+}
+
+/// The meter, once it is there.
+pub async fn stored(backend: &impl Backend, tenant_id: TenantId, meter: Meter) -> Meter {
     let row = meter.clone();
     in_tenant(backend, tenant_id, move |store| {
         store.insert_meter(tenant_id, &row)
@@ -101,7 +108,7 @@ pub fn event(meter: &Meter, id: &str, at: OffsetDateTime, quantity: i64) -> Mete
     )
 }
 
-/// An event of a meter at an instant.
+/// An event of a meter at an instant. Of a meter that counts values, it may have none.
 #[must_use]
 pub fn metered(meter: &Meter, mut event: NewEvent, at: OffsetDateTime) -> MeteredEvent<'static> {
     event.occurred_at = Some(at);
@@ -111,6 +118,8 @@ pub fn metered(meter: &Meter, mut event: NewEvent, at: OffsetDateTime) -> Metere
         payload_hash: event.payload_hash(),
         occurred_at: at,
         quantity: event.quantity.clone(),
+        dims: dims_of(meter, &event).unwrap(),
+        value_hash: value_hash(meter, &event).unwrap_or_default(),
         event: Cow::Owned(event),
     }
 }

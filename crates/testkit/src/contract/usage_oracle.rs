@@ -1,10 +1,13 @@
 //! What usage must be: the same questions, asked of a list of facts with nothing but loops, whole numbers and a clock on the wall.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bigdecimal::BigDecimal;
 use kernel::{ProjectId, Quantity, Zone};
 use time::{Duration, OffsetDateTime};
 use usage::{
-    Aggregation, Buckets, Granularity, Meter, UsageRow, ingest::MeteredEvent, query::UsageQuery,
+    Aggregation, Buckets, Filter, Granularity, Meter, UsageRow, ingest::MeteredEvent,
+    query::UsageQuery,
 };
 use uuid::Uuid;
 
@@ -25,6 +28,10 @@ pub(super) struct Known {
     pub(super) model: Option<String>,
     /// What a meter that counts different values counts.
     pub(super) who: Option<String>,
+    /// Where it happened, which some meters tell their usage apart by.
+    pub(super) region: Option<String>,
+    /// How well it was paid for, which fewer do.
+    pub(super) tier: Option<u64>,
 }
 
 impl Known {
@@ -37,21 +44,47 @@ impl Known {
             "project_id": self.project_id.map(|id| id.to_string()),
             "user_id": self.user_id,
             "model": self.model,
-            "metadata": { "who": self.who },
+            "metadata": { "who": self.who, "region": self.region, "tier": self.tier },
         });
         let event = usage::Item::parse_plain(&said.to_string()).event.unwrap();
         super::usage_fixture::metered(&self.meter, event, self.at)
     }
 
+    /// The value of a dimension, if the meter has it.
+    fn dimension(&self, name: &str) -> Option<String> {
+        let value = match name {
+            "region" => self.region.clone(),
+            "tier" => self.tier.map(|tier| tier.to_string()),
+            _ => None,
+        };
+        value.filter(|_| self.meter.dimensions.iter().any(|known| known == name))
+    }
+
+    /// Whether one of the alternatives of each dimension that is narrowed down holds.
+    fn passes(&self, filter: &Filter) -> bool {
+        let is_one_of = |wanted: &BTreeSet<String>, text: Option<String>| {
+            wanted.is_empty() || wanted.contains(&text.unwrap_or_default())
+        };
+        (filter.projects.is_empty() || filter.projects.contains(&self.project_id))
+            && is_one_of(&filter.users, self.user_id.clone())
+            && is_one_of(&filter.models, self.model.clone())
+            && (filter.dimensions.iter())
+                .all(|(name, values)| is_one_of(values, self.dimension(name)))
+    }
+
     /// What an answer tells it apart by.
     fn group(&self, query: &UsageQuery) -> Group {
-        let group_by = query.group_by;
+        let group_by = &query.group_by;
+        let names = group_by.dimensions.iter();
         Group {
             metric: self.meter.key.clone(),
             bucket: bucket_of(query, self.at),
             project_id: self.project_id.filter(|_| group_by.project),
             user_id: self.user_id.clone().filter(|_| group_by.user),
             model: self.model.clone().filter(|_| group_by.model),
+            dimensions: names
+                .map(|name| (name.clone(), self.dimension(name)))
+                .collect(),
         }
     }
 }
@@ -64,6 +97,14 @@ struct Group {
     project_id: Option<ProjectId>,
     user_id: Option<String>,
     model: Option<String>,
+    dimensions: BTreeMap<String, Option<String>>,
+}
+
+/// Meters, each once.
+pub(super) fn by_key(mut meters: Vec<Meter>) -> Vec<Meter> {
+    meters.sort_by(|a, b| a.key.cmp(&b.key));
+    meters.dedup();
+    meters
 }
 
 pub(super) fn quantity(units: i128) -> Quantity {
@@ -77,7 +118,7 @@ pub(super) fn answer(known: &[Known], query: &UsageQuery) -> Vec<UsageRow> {
         let is_in_range = query.from <= fact.at && fact.at < query.to;
         let is_wanted = query.meters.iter().any(|meter| meter.id == fact.meter.id);
         let is_of_project = query.project_id.is_none() || query.project_id == fact.project_id;
-        if is_in_range && is_wanted && is_of_project {
+        if is_in_range && is_wanted && is_of_project && fact.passes(&query.filter) {
             asked.push((fact.group(query), fact));
         }
     }
@@ -89,6 +130,7 @@ pub(super) fn answer(known: &[Known], query: &UsageQuery) -> Vec<UsageRow> {
             project_id: None,
             user_id: None,
             model: None,
+            dimensions: BTreeMap::new(),
         }));
     }
     groups.sort();
@@ -109,6 +151,7 @@ pub(super) fn answer(known: &[Known], query: &UsageQuery) -> Vec<UsageRow> {
                 project_id: group.project_id,
                 user_id: group.user_id,
                 model: group.model,
+                dimensions: group.dimensions,
             }
         })
         .collect()

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kernel::{Name, PageRequest, Principal, ProjectId, Scope, TenantId, Zone};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use usage::{
-    Aggregation, Buckets, Granularity, GroupBy, Meter, UsageRequest, UsageRow,
-    query::{self, After, ReadUsageError, UsageQuery, micros},
+    Aggregation, Buckets, Filter, Granularity, GroupBy, Meter, UsageRequest, UsageRow,
+    query::{self, After, ReadUsageError, UsageQuery},
     rollup,
 };
 use uuid::Uuid;
@@ -52,8 +52,12 @@ impl World {
         let tenant_id = fixture::stored_tenant(backend, "acme").await.id;
         let mut meters = vec![standard_meter(backend, "chat").await];
         for aggregation in Aggregation::ALL {
-            let key = format!("own.{}", aggregation.as_str());
-            meters.push(stored_meter(backend, tenant_id, &key, aggregation).await);
+            let mut row = meter(&format!("own.{}", aggregation.as_str()), aggregation);
+            row.dimensions = vec!["region".to_owned(), "model".to_owned()];
+            if aggregation != Aggregation::Count {
+                row.dimensions.push("tier".to_owned());
+            }
+            meters.push(stored(backend, tenant_id, row).await);
         }
         let projects = [1, 2].map(|second| ProjectId::new(fixture::at(second)));
         for project in projects {
@@ -101,6 +105,8 @@ impl World {
             user_id: text(&mut self.dice, &["", "u1", "ü2", "U3"]).map(str::to_owned),
             model: text(&mut self.dice, &["", "m.1", "m-2"]).map(str::to_owned),
             who: text(&mut self.dice, &["", "p1", "p2", "p3", "7"]).map(str::to_owned),
+            region: text(&mut self.dice, &["", "eu", "U\"S", "ä=1"]).map(str::to_owned),
+            tier: self.dice.pick(&[None, Some(1), Some(20)]),
             meter,
         }
     }
@@ -122,6 +128,42 @@ impl World {
         self.known.append(&mut fresh);
     }
 
+    fn group_by(&mut self) -> GroupBy {
+        let mut flag = || self.dice.roll(2) == 0;
+        let mut group_by = GroupBy {
+            project: flag(),
+            user: flag(),
+            model: flag(),
+            ..GroupBy::default()
+        };
+        for name in ["region", "tier"] {
+            if flag() && flag() {
+                group_by.dimensions.insert(name.to_owned());
+            }
+        }
+        group_by
+    }
+
+    /// Often nothing; otherwise one or two alternatives of some dimensions, known and unknown.
+    fn filter(&mut self) -> Filter {
+        let mut filter = Filter::default();
+        let project = self.projects[1].to_string();
+        let project = project.as_str();
+        let alternatives = [
+            ("region", ["eu", "ä=1", ""]),
+            ("tier", ["1", "20", "2"]),
+            ("user", ["u1", "ü2", ""]),
+            ("model", ["m.1", "other", ""]),
+            ("project", [project, project, ""]),
+        ];
+        for (name, values) in alternatives {
+            for _ in 0..self.dice.roll(12).saturating_sub(9) {
+                filter.add(name, self.dice.pick(&values)).unwrap();
+            }
+        }
+        filter
+    }
+
     /// A question, and the client's request that it stands for.
     fn question(&mut self) -> (UsageQuery, UsageRequest) {
         let (a, b) = (self.instant(), self.instant());
@@ -134,22 +176,24 @@ impl World {
             Granularity::Total,
         ]);
         let zone = Zone::parse("timezone", self.dice.pick(&ZONES)).unwrap();
-        let mut flag = || self.dice.roll(2) == 0;
-        let group_by = GroupBy {
-            project: flag(),
-            user: flag(),
-            model: flag(),
-        };
-        let is_grouped = group_by.project || group_by.user || group_by.model;
+        let group_by = self.group_by();
+        let is_grouped = group_by != GroupBy::default();
         let meters = match self.dice.roll(3) {
             0 => self.meters.clone(),
-            _ => vec![self.dice.pick(&self.meters)],
+            // A dimension is asked for of meters that have it: the last one has them all.
+            _ => vec![
+                self.dice.pick(&self.meters),
+                self.meters[self.meters.len() - 1].clone(),
+            ],
         };
+        let meters = usage_oracle::by_key(meters);
+        let filter = self.filter();
         let query = UsageQuery {
             from,
             to,
             buckets: usage_oracle::cut(from, to, granularity, &zone),
-            group_by,
+            group_by: group_by.clone(),
+            filter: filter.clone(),
             project_id: self.dice.pick(&[None, Some(self.projects[0])]),
             with_empty: granularity == Granularity::Total && !is_grouped,
             meters,
@@ -160,6 +204,7 @@ impl World {
             to: Some(to),
             granularity,
             group_by,
+            filter,
             timezone: Some(zone),
         };
         (query, request)
@@ -255,6 +300,7 @@ pub async fn a_read_is_exact_while_events_move(backend: &impl Backend) {
         to: fixture::at(100),
         buckets: Buckets::At(vec![from]),
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         project_id: None,
         with_empty: true,
     };
@@ -294,6 +340,7 @@ pub async fn a_page_goes_on_behind_any_place(backend: &impl Backend) {
         project: true,
         user: true,
         model: true,
+        dimensions: ["region", "tier"].map(str::to_owned).into(),
     };
     let query = UsageQuery {
         meters: world.meters.clone(),
@@ -301,31 +348,24 @@ pub async fn a_page_goes_on_behind_any_place(backend: &impl Backend) {
         to,
         buckets: usage_oracle::cut(from, to, Granularity::Month, &Zone::utc()),
         group_by,
+        filter: Filter::default(),
         project_id: None,
         with_empty: false,
     };
     let all = usage_oracle::answer(&world.known, &query);
     assert!(all.len() > 100, "{} rows", all.len());
-    let key = |row: &UsageRow| -> After {
-        (
-            row.metric.clone(),
-            micros(row.bucket),
-            row.project_id.map_or(Uuid::nil(), ProjectId::as_uuid),
-            row.user_id.clone().unwrap_or_default(),
-            row.model.clone().unwrap_or_default(),
-        )
-    };
     for place in 0..40 {
         let row = world.dice.pick(&all);
-        let mut after = key(&row);
-        match place % 4 {
+        let mut after: After = row.key();
+        match place % 5 {
             0 => after.1 += 1,
             1 => after.3.push('~'),
             2 => after.0.push('a'),
+            3 => after.5[1].push('~'),
             _ => {}
         }
         let limit = u32::try_from(1 + world.dice.roll(20)).unwrap();
-        let behind = all.iter().filter(|row| key(row) > after);
+        let behind = all.iter().filter(|row| row.key() > after);
         let expected: Vec<UsageRow> = behind.take(limit as usize).cloned().collect();
         let rows = read(backend, world.tenant_id, &query, Some(after.clone()), limit).await;
         assert_eq!(rows, expected, "behind {after:?}, {limit} rows");
@@ -375,6 +415,7 @@ pub async fn different_values_are_counted_wherever_they_stand(backend: &impl Bac
             to: fixture::at(1),
             buckets: Buckets::Quarters,
             group_by: GroupBy::default(),
+            filter: Filter::default(),
             project_id: None,
             with_empty: false,
         };

@@ -13,6 +13,7 @@ mod memory_events;
 mod memory_fixture;
 mod memory_meters;
 mod memory_usage;
+mod memory_versions;
 mod metadata;
 
 /// Text that matches a regular expression, which is read once and not once a case.

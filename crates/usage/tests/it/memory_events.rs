@@ -2,7 +2,7 @@
 
 use kernel::{Denied, Permission, ProjectId, TenantStatus};
 use plinth_usage::{
-    Granularity, GroupBy, IngestError, Item, Options, UsageRequest,
+    Filter, Granularity, GroupBy, IngestError, Item, Options, UsageRequest,
     ingest::{MAX_AGE, MAX_AHEAD, MAX_ITEMS},
 };
 use testkit::contract::usage_fixture::add_project;
@@ -31,6 +31,7 @@ fn total(metric: &str) -> UsageRequest {
         to: Some(START + Duration::days(100)),
         granularity: Granularity::Total,
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         timezone: None,
     }
 }

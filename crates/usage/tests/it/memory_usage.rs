@@ -1,7 +1,9 @@
 //! Reading usage.
 
 use kernel::{Denied, Zone};
-use plinth_usage::{Granularity, GroupBy, ReadUsageError, UsageRequest, query::MAX_METRICS};
+use plinth_usage::{
+    Filter, Granularity, GroupBy, ReadUsageError, UsageRequest, query::MAX_METRICS,
+};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 use crate::memory_fixture::{Desk, START, page};
@@ -14,6 +16,7 @@ fn month() -> UsageRequest {
         to: None,
         granularity: Granularity::Day,
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         timezone: None,
     }
 }
@@ -76,6 +79,7 @@ async fn a_question_is_narrowed_and_told_apart() {
         to: Some(START),
         granularity: Granularity::Month,
         group_by: GroupBy::parse(["user"]).unwrap(),
+        filter: Filter::default(),
         timezone: Some(Zone::utc()),
     };
     let rows = desk.read(&utc, 2).await;
@@ -91,6 +95,7 @@ async fn a_question_is_narrowed_and_told_apart() {
     let hours = UsageRequest {
         granularity: Granularity::Hour,
         group_by: GroupBy::default(),
+        filter: Filter::default(),
         from: Some(datetime!(2026-03-01 18:00 UTC)),
         timezone: None,
         ..utc

@@ -171,7 +171,9 @@ fn by_operation(operation: &str, name: &str) -> Option<Fill> {
         ("tenants_create" | "tenants_change", "slug") => Fill::Shared(json!("anns-other-place")),
         ("projects_create" | "projects_change", "slug") => Fill::Id(Kind::ProjectSlug),
         ("events_ingest", "id") => Fill::Id(Kind::Event),
-        ("meters_create", "key") => Fill::Id(Kind::Meter),
+        ("meters_create" | "meters_read" | "meters_change" | "meters_versions", "key") => {
+            Fill::Id(Kind::Meter)
+        }
         ("api_keys_verify", "key") => Fill::Id(Kind::KeyText),
         ("entitlements_check" | "quota_reservations_reserve", "key") => Fill::Id(Kind::Entitlement),
         ("projects_add_environment", "kind") => Fill::Plain(json!("dev")),
@@ -236,6 +238,7 @@ fn by_name(name: &str) -> Option<Fill> {
         "from" => Fill::Plain(json!("2026-01-01T00:00:00Z")),
         "to" => Fill::Plain(json!("2099-01-01T00:00:00Z")),
         "granularity" => Fill::Plain(json!("day")),
+        "filter" => Fill::Plain(json!({})),
         "group_by" => Fill::Plain(json!("project,user,model")),
         "timezone" => Fill::Plain(json!("UTC")),
         _ => return None,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kernel::{MeterId, Name, StoreError, TenantId};
-use time::macros::datetime;
-use usage::{Aggregation, Meter};
+use time::{OffsetDateTime, macros::datetime};
+use usage::{Aggregation, Meter, MeterVersion};
 use uuid::Uuid;
 
 use crate::memory::{MemoryTx, conflict};
@@ -46,6 +46,7 @@ fn standard() -> impl Iterator<Item = Meter> {
         dimensions: ["project", "user", "model"].map(str::to_owned).to_vec(),
         value_field: None,
         allows_negative: false,
+        version: 1,
         created_at: datetime!(2026-01-01 00:00 UTC),
     })
 }
@@ -85,6 +86,47 @@ impl MemoryTx {
             return Err(conflict("meters_tenant_id_fkey"));
         }
         self.tables.usage.meters.insert(key, meter.clone());
+        self.keep_version(tenant_id, meter, meter.created_at);
         Ok(())
+    }
+
+    /// The tenant's own meter of a key. Commands take turns, so nothing is locked.
+    pub(super) fn own_meter(&self, tenant_id: TenantId, key: &str) -> Option<Meter> {
+        let meters = &self.tables.usage.meters;
+        let own = meters.get(&(tenant_id, key.to_owned()));
+        own.filter(|_| self.sees(tenant_id)).cloned()
+    }
+
+    /// Replaces a meter that is there, and keeps the version that it now is.
+    pub(super) fn replace_meter(
+        &mut self,
+        tenant_id: TenantId,
+        meter: &Meter,
+        now: OffsetDateTime,
+    ) {
+        if self.own_meter(tenant_id, &meter.key).is_some() {
+            let key = (tenant_id, meter.key.clone());
+            self.tables.usage.meters.insert(key, meter.clone());
+            self.keep_version(tenant_id, meter, now);
+        }
+    }
+
+    fn keep_version(&mut self, tenant_id: TenantId, meter: &Meter, created_at: OffsetDateTime) {
+        let key = (tenant_id, meter.id, meter.version);
+        let version = MeterVersion::of(meter, created_at);
+        self.tables.usage.versions.insert(key, version);
+    }
+
+    /// Versions of a meter, the newest first.
+    pub(super) fn versions_of(
+        &self,
+        tenant_id: TenantId,
+        meter_id: MeterId,
+    ) -> impl Iterator<Item = &MeterVersion> {
+        let sees = self.sees(tenant_id);
+        let versions = self.tables.usage.versions.iter().rev();
+        versions
+            .filter(move |((owner, id, _), _)| sees && (*owner, *id) == (tenant_id, meter_id))
+            .map(|(_, version)| version)
     }
 }

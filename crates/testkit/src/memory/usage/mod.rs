@@ -19,13 +19,16 @@ mod read;
 mod rollup;
 mod totals;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bigdecimal::BigDecimal;
 use kernel::{MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, Duration, OffsetDateTime};
 use usage::{
-    GroupStore, Ledger, Meter, Store,
+    GroupStore, Ledger, Meter, MeterVersion, Store,
     day::{HeldDay, MeterDay, UsageDay},
     ingest::{Appended, Batch, MeteredEvent},
     ports::{TenantEvents, Wanted},
@@ -38,6 +41,7 @@ use super::MemoryTx;
 #[derive(Clone, Default)]
 pub(super) struct Tables {
     meters: BTreeMap<(TenantId, String), Meter>,
+    versions: BTreeMap<(TenantId, MeterId, i64), MeterVersion>,
     /// In the order they were committed in. Shared, since every command begins with a copy of the tables.
     events: Vec<Arc<StoredEvent>>,
     /// How many of the events were there when the transaction began. The others are its own.
@@ -140,6 +144,49 @@ impl Store for MemoryTx {
 
     fn insert_meter(&mut self, tenant_id: TenantId, meter: &Meter) -> Result<(), StoreError> {
         self.add_meter(tenant_id, meter)
+    }
+
+    fn meter_for_update(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+    ) -> Result<Option<Meter>, StoreError> {
+        Ok(self.own_meter(tenant_id, key))
+    }
+
+    fn update_meter(
+        &mut self,
+        tenant_id: TenantId,
+        _before: &Meter,
+        after: &Meter,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        self.replace_meter(tenant_id, after, now);
+        Ok(())
+    }
+
+    fn meter_versions(
+        &mut self,
+        tenant_id: TenantId,
+        meter_id: MeterId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<MeterVersion>, StoreError> {
+        let versions = self.versions_of(tenant_id, meter_id);
+        let older = versions.filter(|row| before.is_none_or(|before| row.version < before));
+        Ok(older.take(limit as usize).cloned().collect())
+    }
+
+    fn declared_dimensions(
+        &mut self,
+        tenant_id: TenantId,
+        meters: &[MeterId],
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let versions = meters
+            .iter()
+            .flat_map(|id| self.versions_of(tenant_id, *id));
+        let names = versions.flat_map(|version| version.dimensions.iter().cloned());
+        Ok(names.collect())
     }
 
     fn open_batch(

@@ -6,7 +6,8 @@ use bigdecimal::BigDecimal;
 use kernel::ProjectId;
 use time::OffsetDateTime;
 use usage::{
-    Aggregation, Buckets, GroupBy, Meter,
+    Aggregation, Buckets, Filter, Meter,
+    dimension::read_dims,
     query::{After, UsageQuery, UsageRow, micros},
 };
 use uuid::Uuid;
@@ -29,6 +30,7 @@ pub(super) fn rows<'a>(
                 Uuid::nil(),
                 String::new(),
                 String::new(),
+                vec![String::new(); query.group_by.dimensions.len()],
             );
             groups.insert(key, (meter, Vec::new()));
         }
@@ -45,7 +47,7 @@ pub(super) fn rows<'a>(
         .into_iter()
         .filter(|(key, _)| after.is_none_or(|after| key > after))
         .take(limit as usize)
-        .map(|(key, (meter, events))| row(key, meter, &events))
+        .map(|(key, (meter, events))| row(key, meter, query, &events))
         .collect()
 }
 
@@ -57,27 +59,44 @@ fn is_asked_for(event: &StoredEvent, query: &UsageQuery) -> bool {
         && query
             .project_id
             .is_none_or(|wanted| project_id == Some(wanted))
+        && is_let_through(event, &query.filter)
+}
+
+/// What names no alternative lets everything through.
+fn is_let_through(event: &StoredEvent, filter: &Filter) -> bool {
+    let said = &event.metered.event;
+    let text = |wanted: &BTreeSet<String>, text: Option<&String>| {
+        wanted.is_empty() || wanted.contains(text.map_or("", String::as_str))
+    };
+    let projects = &filter.projects;
+    (projects.is_empty() || projects.contains(&said.project_id))
+        && text(&filter.users, said.user_id.as_ref())
+        && text(&filter.models, said.model.as_ref())
+        && (filter.dimensions.is_empty() || {
+            let dims = read_dims(event.metered.dims.as_deref());
+            let mut wanted = filter.dimensions.iter();
+            wanted.all(|(name, values)| text(values, dims.get(name)))
+        })
 }
 
 fn group_of(event: &StoredEvent, meter: &Meter, query: &UsageQuery) -> After {
-    let GroupBy {
-        project,
-        user,
-        model,
-    } = query.group_by;
+    let by = &query.group_by;
     let said = &event.metered.event;
     let text = |wanted: bool, text: &Option<String>| {
         let known = text.clone().filter(|_| wanted);
         known.unwrap_or_default()
     };
+    let dims = read_dims(event.metered.dims.as_deref());
+    let dims = by.dimensions.iter().map(|name| dims.get(name).cloned());
     (
         meter.key.clone(),
         bucket_of(&query.buckets, event.metered.occurred_at),
         said.project_id
-            .filter(|_| project)
+            .filter(|_| by.project)
             .map_or(Uuid::nil(), ProjectId::as_uuid),
-        text(user, &said.user_id),
-        text(model, &said.model),
+        text(by.user, &said.user_id),
+        text(by.model, &said.model),
+        dims.map(Option::unwrap_or_default).collect(),
     )
 }
 
@@ -93,8 +112,9 @@ fn bucket_of(buckets: &Buckets, at: OffsetDateTime) -> i64 {
     micros(start)
 }
 
-fn row(key: After, meter: &Meter, events: &[&StoredEvent]) -> UsageRow {
-    let (metric, bucket, project_id, user_id, model) = key;
+fn row(key: After, meter: &Meter, query: &UsageQuery, events: &[&StoredEvent]) -> UsageRow {
+    let (metric, bucket, project_id, user_id, model, dims) = key;
+    let known = |text: String| Some(text).filter(|text| !text.is_empty());
     let bucket = OffsetDateTime::from_unix_timestamp_nanos(i128::from(bucket) * 1000);
     UsageRow {
         metric,
@@ -105,8 +125,11 @@ fn row(key: After, meter: &Meter, events: &[&StoredEvent]) -> UsageRow {
         project_id: Some(project_id)
             .filter(|id| !id.is_nil())
             .map(ProjectId::from),
-        user_id: Some(user_id).filter(|user| !user.is_empty()),
-        model: Some(model).filter(|model| !model.is_empty()),
+        user_id: known(user_id),
+        model: known(model),
+        dimensions: (query.group_by.dimensions.iter().cloned())
+            .zip(dims.into_iter().map(known))
+            .collect(),
     }
 }
 
@@ -124,31 +147,8 @@ pub(super) fn quantity(meter: &Meter, events: &[&StoredEvent]) -> BigDecimal {
             latest.map_or_else(BigDecimal::default, |event| event.quantity().clone())
         }
         Aggregation::Unique => {
-            let values = events.iter().filter_map(|event| value(meter, event));
-            number(values.collect::<BTreeSet<String>>().len())
+            let values = events.iter().filter_map(|event| event.metered.value_hash);
+            number(values.collect::<BTreeSet<Uuid>>().len())
         }
-    }
-}
-
-/// The text of the field that the meter counts: of the event's own, and otherwise of its metadata.
-fn value(meter: &Meter, event: &StoredEvent) -> Option<String> {
-    let (name, said) = (meter.value_field.as_deref()?, &event.metered.event);
-    let own = match name {
-        "user_id" => said.user_id.clone(),
-        "model" => said.model.clone(),
-        "project_id" => said.project_id.map(|id| id.to_string()),
-        _ => None,
-    };
-    own.or_else(|| said.metadata.field(name).map(as_text))
-}
-
-/// As PostgreSQL's `->>` reads JSON: strings without their quotes, numbers without exponents.
-fn as_text(json: String) -> String {
-    match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(&json).unwrap_or(json),
-        Some(b'-' | b'0'..=b'9') => json
-            .parse::<BigDecimal>()
-            .map_or(json, |number| number.to_plain_string()),
-        _ => json,
     }
 }

@@ -3,7 +3,7 @@
 use bigdecimal::BigDecimal;
 use kernel::{StoreError, TenantId};
 use time::OffsetDateTime;
-use usage::{Buckets, GroupBy, Store, query::UsageQuery};
+use usage::{Buckets, Filter, GroupBy, Store, query::UsageQuery};
 
 use super::read;
 use crate::memory::MemoryTx;
@@ -31,6 +31,7 @@ impl MemoryTx {
             to,
             buckets: Buckets::At(vec![from]),
             group_by: GroupBy::default(),
+            filter: Filter::default(),
             project_id: None,
             with_empty: false,
         };
