@@ -30,3 +30,4 @@ create policy same_tenant on users for select
 -- Rows of one person, or of one principal.
 select app.protect_own_rows('public.global_roles', 'user_id', 'current_user_id');
 select app.protect_own_rows('public.idempotency_keys', 'principal_id', 'current_principal_id');
+select app.protect_own_rows('public.usage_imports', 'principal_id', 'current_principal_id');

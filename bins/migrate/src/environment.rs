@@ -9,6 +9,16 @@ pub(crate) fn database_url() -> Option<String> {
         .find_map(secret)
 }
 
+/// The database to write usage into, as the API does: `DATABASE_URL`, also as `…_FILE`.
+pub(crate) fn app_database_url() -> Option<String> {
+    secret("DATABASE_URL")
+}
+
+/// The database to read usage from: `SOURCE_DATABASE_URL`, also as `…_FILE`.
+pub(crate) fn source_database_url() -> Option<String> {
+    secret("SOURCE_DATABASE_URL")
+}
+
 /// What kind of machine this is: `PLINTH_ENV`, else the `environment` of the servers' configuration.
 pub(crate) fn kind() -> Option<String> {
     ["PLINTH_ENV", "PLINTH__ENVIRONMENT"]

@@ -1,8 +1,11 @@
-//! plinth-migrate: the schema up and down, and where it stands.
+//! plinth-migrate: the schema up and down, and where it stands; and usage of another system, brought in.
 //!
 //! It connects as whoever may change the schema: `--database-url`, else `OWNER_DATABASE_URL`, else `DATABASE_URL`, the last two also as
-//! `…_FILE`. It ends with 0 when done, 1 when something failed, 2 when it was called wrongly and 3 when it refused.
+//! `…_FILE`. `backfill` changes no schema and connects as the API does: `--database-url`, else `DATABASE_URL`. It ends with 0 when done, 1
+//! when something failed, 2 when it was called wrongly and 3 when it refused; `backfill` also with 4 when rows were refused and none should
+//! have been, and 5 when its books do not balance.
 
+mod backfill;
 mod create;
 mod environment;
 
@@ -12,7 +15,10 @@ use clap::{Parser, Subcommand};
 use kernel::{Clock, SystemClock};
 use pg::migrate::{MigrateError, Migrator};
 
-use crate::create::CreateError;
+use crate::{
+    backfill::{Backfill, BackfillError, Ending},
+    create::CreateError,
+};
 
 /// Changes the schema of a Plinth database, and says where it stands.
 #[derive(Debug, Parser)]
@@ -57,6 +63,9 @@ enum Command {
     },
     /// List every version, and whether it ran.
     Status,
+    /// Bring in usage that another system measured, from a CSV file or another PostgreSQL. May be stopped and started again at any time. Connects as the API does:
+    /// --database-url or DATABASE_URL, with the role plinth_app.
+    Backfill(Box<Backfill>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,23 +83,31 @@ enum Failure {
     Migrate(#[from] MigrateError),
     #[error(transparent)]
     Create(#[from] CreateError),
+    #[error(transparent)]
+    Backfill(#[from] BackfillError),
 }
 
-fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            complain(&failure);
-            ExitCode::from(if matches!(failure, Failure::Refused { .. }) {
-                3
-            } else {
-                1
-            })
+impl Failure {
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Refused { .. } => 3,
+            Self::Backfill(error) if error.is_refusal() => 3,
+            _ => 1,
         }
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            complain(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let url = cli.database_url;
     match cli.command {
         Command::Create { domain, what } => {
@@ -127,8 +144,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 ));
             }
         }
+        Command::Backfill(asked) => {
+            return Ok(match backfill::run(*asked, url)? {
+                Ending::Done => ExitCode::SUCCESS,
+                Ending::Refused => ExitCode::from(4),
+                Ending::Unbalanced => ExitCode::from(5),
+            });
+        }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn connect(url: Option<String>) -> Result<Migrator, Failure> {

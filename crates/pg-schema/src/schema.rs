@@ -520,6 +520,33 @@ diesel::table! {
 
 diesel::table! {
     usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash) {
+    usage_import_totals (tenant_id, import_id, metric, outcome) {
+        tenant_id -> Uuid,
+        import_id -> Uuid,
+        metric -> Text,
+        outcome -> Text,
+        events -> Int8,
+        quantity -> Numeric,
+    }
+}
+
+diesel::table! {
+    usage_imports (principal_id) {
+        principal_id -> Uuid,
+        source -> Text,
+        table_name -> Text,
+        mapping -> Text,
+        rows_done -> Int8,
+        digest -> Text,
+        unassigned -> Int8,
+        started_at -> Timestamptz,
+        moved_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model) {
         tenant_id -> Uuid,
         meter_id -> Uuid,
         bucket -> Timestamptz,

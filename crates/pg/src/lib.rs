@@ -7,6 +7,7 @@
 //! | [`error`] | what PostgreSQL's errors mean to a domain |
 //! | [`migrate`] | the embedded migrations |
 //! | [`listen`] | notifications from the database |
+//! | [`table_reader`] | rows of a table in somebody else's database |
 //! | [`schema_file`] | `pg-schema`'s `schema.rs`, written from a database |
 //! | one folder a domain | `impl <domain>::Store for PgTx`, and the rows it reads and writes |
 //!
@@ -23,6 +24,7 @@ pub mod listen;
 pub mod migrate;
 pub mod pool;
 pub mod schema_file;
+pub mod table_reader;
 mod tenancy;
 pub mod tx;
 mod usage;

@@ -14,6 +14,7 @@
 //! | [`group`] | taking in the events of many requests at once |
 //! | `sift` | parting what can be written from what cannot |
 //! | [`rollup`] | moving events into quarter-hour buckets |
+//! | [`import`] | bringing in what another system measured |
 //! | [`query`] | asking for usage |
 //! | [`breakdown`] | by what an answer is told apart, and to what it is narrowed down |
 //! | [`bucket`] | cutting a range into buckets of a time zone |
@@ -32,6 +33,7 @@ pub mod day;
 pub mod dimension;
 pub mod event;
 pub mod group;
+pub mod import;
 pub mod ingest;
 pub mod metadata;
 pub mod meter;

@@ -6,6 +6,7 @@
 //! | `versions` | what meters are and were |
 //! | `events` | batches of events, each let in once |
 //! | `intake` | events of many requests in one transaction |
+//! | `imports` | how far imports have come, and what became of their events |
 //! | `read` | rollups and what is not rolled up yet, out of one snapshot |
 //! | `statement` | what `read` asks PostgreSQL |
 //! | `rollup` | moving events into buckets behind the watermark |
@@ -14,6 +15,7 @@
 
 mod days;
 mod events;
+mod imports;
 mod intake;
 mod meters;
 mod read;

@@ -38,6 +38,9 @@ pub trait Backend {
     /// Events of many tenants at once.
     fn usage_groups(&self) -> Arc<dyn UnitOfWork<dyn usage::GroupStore>>;
 
+    /// Usage that another system measured.
+    fn imports(&self) -> Arc<dyn UnitOfWork<dyn usage::import::ImportStore>>;
+
     /// The books of usage, as a worker keeps them.
     fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>>;
 
@@ -116,6 +119,10 @@ impl Backend for Postgres {
         self.app.unit_of_work(|tx| tx)
     }
 
+    fn imports(&self) -> Arc<dyn UnitOfWork<dyn usage::import::ImportStore>> {
+        self.app.unit_of_work(|tx| tx)
+    }
+
     fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>> {
         self.worker.unit_of_work(|tx| tx)
     }
@@ -180,6 +187,10 @@ impl Backend for Memory {
     }
 
     fn usage_groups(&self) -> Arc<dyn UnitOfWork<dyn usage::GroupStore>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn imports(&self) -> Arc<dyn UnitOfWork<dyn usage::import::ImportStore>> {
         self.unit_of_work(|tx| tx)
     }
 

@@ -28,6 +28,7 @@
 //! | `meter_versions` | `usage::Store`: what meters are and were |
 //! | `usage_events` | `usage::Store`: each event is let in once |
 //! | `usage_groups` | `usage::GroupStore`: events of many requests in one transaction |
+//! | `imports` | `usage::import::ImportStore`: each row is taken once |
 //! | `usage_reads` | `usage::Store`: answers are exact, at any moment |
 //! | `rollups` | `usage::Ledger`: the watermark |
 //! | `usage_days` | `usage::Ledger`: the daily close |
@@ -53,6 +54,7 @@ mod billing_seed;
 pub mod entitlements;
 pub mod fixture;
 pub mod idempotency;
+pub mod imports;
 pub mod invitations;
 pub mod invoices;
 pub mod key_records;

@@ -128,6 +128,17 @@ macro_rules! contract_tests {
                 a_group_that_fails_has_written_nothing
                 groups_with_the_same_events_count_each_once
             }
+            imports {
+                a_page_is_taken_and_the_import_moves_behind_it
+                a_page_that_does_not_follow_is_refused
+                imports_that_race_take_each_page_once
+                a_page_that_fails_has_moved_nothing
+                an_import_is_seen_by_itself_alone
+                what_was_imported_is_counted_from_the_events
+                a_tenant_is_found_by_id_and_by_slug
+                checking_a_page_writes_nothing
+                an_import_is_finished_where_it_stands
+            }
             usage_reads {
                 answers_equal_those_of_an_oracle_at_any_moment
                 a_rollup_changes_no_answer

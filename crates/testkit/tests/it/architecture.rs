@@ -82,8 +82,8 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ("worker", &["@everything"], WIRING_RULE),
     (
         "migrate",
-        &["kernel", "pg"],
-        "migrate changes the schema and needs no domain",
+        &["kernel", "usage", "pg"],
+        "migrate changes the schema, and brings usage in by the rules of its domain",
     ),
     (
         "dev",

@@ -61,6 +61,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.session_for_token(uuid) 3587d84d8cc6d628", BEFORE),
         ("app.slug_is_free(text,uuid) 693d6fe68506e226", BEFORE),
         ("app.tenant_of_invitation(uuid) f017f8c546bec08d", BEFORE),
+        ("app.tenant_of_slug(text) 37d3b8ed17f8c56e", BEFORE),
         ("app.tenant_policy(text) 8865b0a92ad92f2f", PURE),
         ("app.touch_api_keys(uuid[],uuid[],timestamp with time zone[]) 98fd771b17b06921", TOUCH),
         ("app.touch_updated_at() 85400a5a23d2376a", TRIGGER),

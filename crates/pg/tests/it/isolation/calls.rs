@@ -24,6 +24,7 @@ const ANSWER: &[(&str, &str)] = &[
     ("app.session_for_token", BEFORE),
     ("app.slug_is_free", BEFORE),
     ("app.tenant_of_invitation", BEFORE),
+    ("app.tenant_of_slug", BEFORE),
     ("app.usage_zones", JOB),
 ];
 

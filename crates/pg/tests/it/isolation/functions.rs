@@ -45,6 +45,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_app: app.admin_tenants(uuid,integer)", "for operators, a page at a time"),
         ("plinth_app: app.slug_is_free(text,uuid)", "yes or no; a slug is a public name"),
         ("plinth_app: app.tenant_of_invitation(uuid)", BY_ID),
+        ("plinth_app: app.tenant_of_slug(text)", "an id for a public name; nothing is reached by an id alone"),
         ("plinth_app: app.session_for_token(uuid)", BY_ID),
         ("plinth_app: app.touch_api_keys(uuid[],uuid[],timestamp with time zone[])", "answers nothing, and writes when keys were used"),
         ("plinth_app: app.api_key_for(text)", BY_ID),

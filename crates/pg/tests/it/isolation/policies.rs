@@ -59,6 +59,10 @@ pub(super) const POLICIES: Gate = Gate {
             "a principal's own rows",
         ),
         (
+            "usage_imports: own_rows * all (principal_id = ( SELECT app.current_principal_id() AS current_principal_id)) | (principal_id = ( SELECT app.current_principal_id() AS current_principal_id))",
+            "a principal's own rows",
+        ),
+        (
             "users: same_tenant r all (id IN ( SELECT m.user_id FROM memberships m WHERE ((m.tenant_id = ( SELECT app.current_tenant_id() AS current_tenant_id)) AND (m.status <> 'removed'::text)))) | -",
             "members of a tenant see each other",
         ),

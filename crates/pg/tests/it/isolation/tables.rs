@@ -93,6 +93,7 @@ pub(super) const NO_TENANT: Gate = Gate {
         ("sessions: policies: id user_id family_digest turn_digest created_at refreshed_at expires_at revoked_at revoked_reason", PERSON),
         ("global_roles: policies: user_id role_key granted_at", PERSON),
         ("idempotency_keys: policies: id principal_id key fingerprint lease_until committed_at response_status response_headers response_body created_at", "rows of a principal, who may have no tenant yet"),
+        ("usage_imports: policies: principal_id source table_name mapping rows_done digest unassigned started_at moved_at finished_at", "an import is a principal, and sees its own row"),
         ("schedules: policies: name kind runs cron every_ms zone enabled next_at last_run_at last_error lease_until lease_no", "the worker's own"),
         ("permissions: open: code description", CATALOGUE),
         ("system_roles: open: key name scope permissions", CATALOGUE),

@@ -9,6 +9,8 @@ insert into usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, mod
 insert into usage_days (tenant_id, day, timezone, starts_at, ends_at) values ('{tenant}', '2026-01-01', 'UTC', '2026-01-01 00:00Z', '2026-01-02 00:00Z');
 insert into usage_daily (tenant_id, meter_id, day, quantity, sum, count, min, max)
     select tenant_id, id, '2026-01-01', 1, 1, 1, 1, 1 from meters where tenant_id = '{tenant}';
+insert into usage_import_totals (tenant_id, import_id, metric, outcome, events, quantity)
+    values ('{tenant}', gen_random_uuid(), 'metric-of-{name}', 'accepted', 1, 1);
 insert into invoices (tenant_id, subscription_id, number, status, currency, period_start, period_end, subtotal, total)
     select tenant_id, id, 'number-of-{name}', 'open', 'USD', '2026-01-01 00:00Z', '2026-02-01 00:00Z', 900, 900 from subscriptions where tenant_id = '{tenant}';
 insert into invoice_lines (tenant_id, invoice_id, position, description, plan_code, plan_version, starts_at, ends_at, quantity, unit_price, amount)

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `meters` | meters of tenants, and those from the start |
 //! | `events` | batches of events, each let in once |
+//! | `imports` | how far imports have come |
 //! | `read` | what the aggregations make of events |
 //! | `rollup` | moving the watermark |
 //! | `days` | the daily close |
@@ -14,6 +15,7 @@
 
 mod days;
 mod events;
+mod imports;
 mod meters;
 mod read;
 mod rollup;
@@ -50,6 +52,7 @@ pub(super) struct Tables {
     rolled: usize,
     days: BTreeMap<(TenantId, Date), days::Day>,
     daily: BTreeMap<(TenantId, Date, MeterId), MeterDay>,
+    imports: imports::Tables,
 }
 
 impl Tables {

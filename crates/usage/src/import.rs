@@ -1,0 +1,489 @@
+//! Bringing in what another system measured, a page at a time.
+//!
+//! Keys of events are looked up over 35 days, and an import may be started again at any time. So it keeps its own position, which moves in
+//! the transaction that writes the events: a page is taken once, whatever happens to the process and whenever it is started again.
+//!
+//! An import is a principal of its own: under row-level security its transactions see its own row, and enter one tenant after another.
+
+use std::collections::BTreeMap;
+
+use audit::{Crud, NewEvent as NewAuditEvent, Target};
+use bigdecimal::BigDecimal;
+use kernel::{Principal, Quantity, Scope, StoreError, TenantId};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    IngestError, Item, Options, Outcome, Rejection, Store,
+    ingest::{self, Admitted, ItemResult, MAX_ITEMS},
+    sift::{Fresh, Pending},
+};
+
+/// Which import it is. Two of the same source and table are one, and carry on from each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The source that its events carry.
+    pub source: String,
+    /// The table it reads.
+    pub table: String,
+    /// What the table's columns mean, as canonical text.
+    pub mapping: String,
+}
+
+impl Identity {
+    /// 128 bits of SHA-256 over source and table, each with its length in front.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        let mut hash = Sha256::new();
+        for part in [&self.source, &self.table] {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut bytes = [0; 16];
+        for (byte, hashed) in bytes.iter_mut().zip(hash.finalize()) {
+            *byte = hashed;
+        }
+        Uuid::from_bytes(bytes)
+    }
+
+    /// The scope of its transactions: its own row, and no tenant yet.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope {
+            principal_id: Some(self.id()),
+            ..Scope::global()
+        }
+    }
+}
+
+/// How far an import has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Rows that are settled, from the first one on.
+    pub rows: u64,
+    /// A digest over those rows.
+    pub digest: String,
+}
+
+/// An import as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// What its columns mean, as it began.
+    pub mapping: String,
+    /// How far it has come.
+    pub position: Position,
+    /// Settled rows that belong to no tenant here.
+    pub unassigned: u64,
+    /// When it began, by the store's clock. None of its events was received before.
+    pub started_at: OffsetDateTime,
+    /// When its last row was settled, if it was.
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+/// One event of a row.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The metric, as the source spells it.
+    pub metric: String,
+    /// How much, as far as it could be read.
+    pub quantity: Option<Quantity>,
+    /// The event, or why it is none.
+    pub item: Item,
+}
+
+/// Rows that follow each other, to be settled in one transaction.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Rows before it.
+    pub from: u64,
+    /// The position behind it.
+    pub to: Position,
+    /// What its rows hold, by tenant.
+    pub entries: BTreeMap<TenantId, Vec<Entry>>,
+    /// Rows that belong to no tenant here.
+    pub unassigned: u64,
+}
+
+/// What became of an imported event, without the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Settled {
+    /// It is written, and counts.
+    Accepted,
+    /// It was written before.
+    Duplicate,
+    /// Another event stands under its source and id.
+    Conflict,
+    /// It breaks a rule.
+    Rejected,
+}
+
+impl Settled {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Conflict,
+        Self::Rejected,
+    ];
+
+    /// The text that stores write.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflict",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// Reads the text of [`Settled::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+impl From<&Outcome> for Settled {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Accepted => Self::Accepted,
+            Outcome::Duplicate => Self::Duplicate,
+            Outcome::Conflict => Self::Conflict,
+            Outcome::Rejected(_) => Self::Rejected,
+        }
+    }
+}
+
+/// How many events of a metric became the same, and what their quantities add up to, as far as they could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportTotal {
+    /// The metric, as the source spells it.
+    pub metric: String,
+    /// What became of them.
+    pub settled: Settled,
+    /// How many.
+    pub events: u64,
+    /// Their sum.
+    pub quantity: BigDecimal,
+}
+
+/// Events of one source and meter that a tenant has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Key of the meter.
+    pub metric: String,
+    /// How many.
+    pub events: u64,
+    /// Their sum.
+    pub quantity: BigDecimal,
+    /// When the first of them happened.
+    pub first_at: OffsetDateTime,
+    /// When the last of them happened.
+    pub last_at: OffsetDateTime,
+}
+
+/// What an import needs from a store, in transactions of [`Identity::scope`].
+pub trait ImportStore: Store {
+    /// The import, as it stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn import(&mut self, id: Uuid) -> Result<Option<Import>, StoreError>;
+
+    /// Adds the import at its beginning unless it is there, and locks it until the transaction ends. MUST wait for whoever holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn hold_import(&mut self, identity: &Identity) -> Result<Import, StoreError>;
+
+    /// Moves a held import on, by so many rows without a tenant. It is finished when `finished` says so, and not finished otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn move_import(
+        &mut self,
+        id: Uuid,
+        to: &Position,
+        unassigned: u64,
+        finished: bool,
+    ) -> Result<(), StoreError>;
+
+    /// Makes the rest of the transaction one of this tenant too, whether or not there is such a tenant.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn enter_tenant(&mut self, tenant_id: TenantId) -> Result<(), StoreError>;
+
+    /// Whether the tenant that was entered is there, and not a tombstone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn has_tenant(&mut self, tenant_id: TenantId) -> Result<bool, StoreError>;
+
+    /// The tenant with this slug, unless it is a tombstone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn tenant_of_slug(&mut self, slug: &str) -> Result<Option<TenantId>, StoreError>;
+
+    /// Adds to the totals of an import in the tenant that was entered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn add_import_totals(
+        &mut self,
+        tenant_id: TenantId,
+        id: Uuid,
+        totals: &[ImportTotal],
+    ) -> Result<(), StoreError>;
+
+    /// The totals of an import in the tenant that was entered, by metric and outcome.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn import_totals(
+        &mut self,
+        tenant_id: TenantId,
+        id: Uuid,
+    ) -> Result<Vec<ImportTotal>, StoreError>;
+
+    /// Events of a source that the entered tenant has and that were received since, counted from the events themselves, by metric.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn imported(
+        &mut self,
+        tenant_id: TenantId,
+        source: &str,
+        since: OffsetDateTime,
+    ) -> Result<Vec<Imported>, StoreError>;
+}
+
+/// Why an import does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It began with columns that meant something else.
+    #[error("this import began with other columns or options: {began}")]
+    OtherMapping {
+        /// What they meant then.
+        began: String,
+    },
+    /// Another process settled the page meanwhile.
+    #[error("another import of the same source is running")]
+    Moved,
+    /// What was measured could not be taken in.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Begins an import, or finds how far it has come.
+///
+/// # Errors
+/// [`ImportError::OtherMapping`], [`ImportError::Store`].
+pub fn begin(store: &mut dyn ImportStore, identity: &Identity) -> Result<Import, ImportError> {
+    let import = store.hold_import(identity)?;
+    same_mapping(import, identity)
+}
+
+/// As [`begin`], but adds nothing. `None` when it has not begun.
+///
+/// # Errors
+/// As [`begin`].
+pub fn look_up(
+    store: &mut dyn ImportStore,
+    identity: &Identity,
+) -> Result<Option<Import>, ImportError> {
+    let import = store.import(identity.id())?;
+    import
+        .map(|import| same_mapping(import, identity))
+        .transpose()
+}
+
+fn same_mapping(import: Import, identity: &Identity) -> Result<Import, ImportError> {
+    if import.mapping == identity.mapping {
+        Ok(import)
+    } else {
+        Err(ImportError::OtherMapping {
+            began: import.mapping,
+        })
+    }
+}
+
+/// The tenant that the source calls `name`: its id or its slug here.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn tenant_named(
+    store: &mut dyn ImportStore,
+    name: &str,
+) -> Result<Option<TenantId>, StoreError> {
+    if let Ok(tenant_id) = name.parse::<TenantId>() {
+        store.enter_tenant(tenant_id)?;
+        return Ok(store.has_tenant(tenant_id)?.then_some(tenant_id));
+    }
+    store.tenant_of_slug(name)
+}
+
+/// Takes a page in and moves the import behind it. Answers for each entry, in order.
+///
+/// # Errors
+/// [`ImportError::Moved`] when the import does not stand at the beginning of the page; and see [`ImportError`]. Nothing was taken then.
+pub fn take(
+    store: &mut dyn ImportStore,
+    identity: &Identity,
+    page: Page,
+) -> Result<BTreeMap<TenantId, Vec<Outcome>>, ImportError> {
+    let id = identity.id();
+    let import = same_mapping(store.hold_import(identity)?, identity)?;
+    if import.position.rows != page.from {
+        return Err(ImportError::Moved);
+    }
+    let mut outcomes = BTreeMap::new();
+    // In the order of their ids: whoever writes for many tenants at once waits for others in one direction only.
+    for (tenant_id, entries) in page.entries {
+        store.enter_tenant(tenant_id)?;
+        let settled = take_of_tenant(store, tenant_id, &entries)?;
+        store.add_import_totals(tenant_id, id, &totals(&entries, &settled))?;
+        outcomes.insert(tenant_id, settled);
+    }
+    store.move_import(id, &page.to, page.unassigned, false)?;
+    Ok(outcomes)
+}
+
+fn take_of_tenant(
+    store: &mut dyn ImportStore,
+    tenant_id: TenantId,
+    entries: &[Entry],
+) -> Result<Vec<Outcome>, ImportError> {
+    let by = principal(tenant_id);
+    let mut outcomes = Vec::with_capacity(entries.len());
+    for entries in entries.chunks(MAX_ITEMS) {
+        let items: Vec<Item> = entries.iter().map(|entry| entry.item.clone()).collect();
+        let receipt = ingest::ingest(store, items, OPTIONS, &by)?;
+        outcomes.extend(receipt.results.into_iter().map(|result| result.outcome));
+    }
+    Ok(outcomes)
+}
+
+/// What the rules say of a page, without writing it: whether an event is there already is not asked.
+///
+/// # Errors
+/// [`ImportError::Ingest`], [`ImportError::Store`].
+pub fn check(
+    store: &mut dyn ImportStore,
+    page: Page,
+) -> Result<BTreeMap<TenantId, Vec<Outcome>>, ImportError> {
+    let mut outcomes = BTreeMap::new();
+    for (tenant_id, entries) in page.entries {
+        store.enter_tenant(tenant_id)?;
+        let mut checked = Vec::with_capacity(entries.len());
+        for entries in entries.chunks(MAX_ITEMS) {
+            checked.extend(check_of_tenant(store, tenant_id, entries)?);
+        }
+        outcomes.insert(tenant_id, checked);
+    }
+    Ok(outcomes)
+}
+
+fn check_of_tenant(
+    store: &mut dyn ImportStore,
+    tenant_id: TenantId,
+    entries: &[Entry],
+) -> Result<Vec<Outcome>, ImportError> {
+    let items = entries.iter().map(|entry| entry.item.clone()).collect();
+    let request = Admitted::new(items, OPTIONS, &principal(tenant_id))?;
+    let names = request.names();
+    let batch = store.open_batch(tenant_id, &names.metrics(), &names.projects())?;
+    let pending = Fresh::default().sift(request.items, &batch, OPTIONS);
+    let outcome = |pending| match pending {
+        Pending::Settled(ItemResult { outcome, .. }) => outcome,
+        Pending::Copy { .. } => Outcome::Accepted,
+    };
+    Ok(pending.into_iter().map(outcome).collect())
+}
+
+/// Marks an import whose rows are all settled as finished, and leaves a trace with each of its tenants. Does nothing when it was finished.
+///
+/// # Errors
+/// [`ImportError::Moved`] when the import stands elsewhere, [`ImportError::Store`].
+pub fn finish(
+    store: &mut dyn ImportStore,
+    identity: &Identity,
+    at: &Position,
+    tenants: &[TenantId],
+    now: OffsetDateTime,
+) -> Result<(), ImportError> {
+    let import = same_mapping(store.hold_import(identity)?, identity)?;
+    if import.position.rows != at.rows {
+        return Err(ImportError::Moved);
+    }
+    if import.finished_at.is_some() {
+        return Ok(());
+    }
+    store.move_import(identity.id(), at, 0, true)?;
+    for &tenant_id in tenants {
+        store.enter_tenant(tenant_id)?;
+        let target = Target::new("usage_import", identity.id(), identity.source.as_str());
+        store.record(NewAuditEvent::new(
+            tenant_id,
+            "usage.imported",
+            Crud::Create,
+            target,
+            &principal(tenant_id),
+            now,
+        ))?;
+    }
+    Ok(())
+}
+
+const OPTIONS: Options = Options {
+    backfill: true,
+    strict: false,
+};
+
+fn principal(tenant_id: TenantId) -> Principal {
+    Principal::system("backfill", Some(tenant_id))
+}
+
+/// Adds up what became of entries, by metric.
+#[must_use]
+pub fn totals(entries: &[Entry], outcomes: &[Outcome]) -> Vec<ImportTotal> {
+    let mut totals: BTreeMap<(&str, Settled), (u64, BigDecimal)> = BTreeMap::new();
+    for (entry, outcome) in entries.iter().zip(outcomes) {
+        let (events, quantity) = totals
+            .entry((&entry.metric, Settled::from(outcome)))
+            .or_default();
+        *events += 1;
+        if let Some(more) = &entry.quantity {
+            *quantity += more.as_decimal();
+        }
+    }
+    let totals = totals.into_iter();
+    totals
+        .map(|((metric, settled), (events, quantity))| ImportTotal {
+            metric: metric.to_owned(),
+            settled,
+            events,
+            quantity,
+        })
+        .collect()
+}
+
+/// Why an event that was not taken was not, as the rules say it.
+#[must_use]
+pub fn refusal(outcome: &Outcome) -> Option<Rejection> {
+    match outcome {
+        Outcome::Accepted | Outcome::Duplicate => None,
+        Outcome::Conflict => Some(Rejection::new(
+            "usage.conflict",
+            "id",
+            "stands for another event already",
+        )),
+        Outcome::Rejected(rejection) => Some(rejection.clone()),
+    }
+}

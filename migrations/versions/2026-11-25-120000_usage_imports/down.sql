@@ -1,0 +1,1 @@
+drop table usage_import_totals, usage_imports;
