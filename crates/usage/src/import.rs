@@ -105,15 +105,15 @@ pub struct Page {
     pub unassigned: u64,
 }
 
-/// What became of an imported event, without the reason.
+/// What became of an imported event, without the reason. Ordered as the texts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Settled {
     /// It is written, and counts.
     Accepted,
-    /// It was written before.
-    Duplicate,
     /// Another event stands under its source and id.
     Conflict,
+    /// It was written before.
+    Duplicate,
     /// It breaks a rule.
     Rejected,
 }
@@ -122,8 +122,8 @@ impl Settled {
     /// All of them.
     pub const ALL: [Self; 4] = [
         Self::Accepted,
-        Self::Duplicate,
         Self::Conflict,
+        Self::Duplicate,
         Self::Rejected,
     ];
 

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, sync_channel},
     },
     thread,
 };
@@ -22,6 +22,7 @@ use super::{
     BackfillError,
     books::Books,
     progress::Progress,
+    reader::{Chunk, ReadRow, read_all},
     reading::{Reading, RowReader},
     rejects::{Reject, Rejects, RejectsError},
     report::Summary,
@@ -30,27 +31,10 @@ use super::{
     tenants::Tenants,
 };
 
-/// Rows that are settled in one transaction.
-const PAGE: usize = 2_000;
 /// Pages that wait to be settled.
 const AHEAD: usize = 2;
 
 type Db = Arc<dyn UnitOfWork<dyn ImportStore>>;
-
-/// Rows that were read, and where that leaves the reader.
-struct Chunk {
-    from: u64,
-    to: Position,
-    rows: Vec<ReadRow>,
-    /// How far the source was read, of its size.
-    done: u64,
-}
-
-struct ReadRow {
-    number: u64,
-    cells: StringRecord,
-    reading: Reading,
-}
 
 /// An import that has begun.
 pub(crate) struct Import {
@@ -102,7 +86,7 @@ impl Import {
     /// Finds how far an import has come, or begins it.
     ///
     /// # Errors
-    /// [`BackfillError::Import`].
+    /// [`BackfillError::Refused`], [`BackfillError::Failed`].
     pub(crate) async fn begin(
         db: Db,
         identity: Identity,
@@ -448,50 +432,4 @@ fn write(rejects: &Mutex<Option<Rejects>>, mut refused: Vec<Reject>) -> Result<(
     rejects
         .as_mut()
         .map_or(Ok(()), |rejects| rejects.write(&refused))
-}
-
-/// Reads every row, in pages of which one ends exactly where the import stands.
-fn read_all(
-    mut rows: NumberedRows,
-    reader: &RowReader,
-    settled: u64,
-    chunks: &SyncSender<Result<Chunk, RowsError>>,
-) {
-    loop {
-        let chunk = read_chunk(&mut rows, reader, settled);
-        let is_last = !matches!(&chunk, Ok(chunk) if !chunk.rows.is_empty());
-        if matches!(&chunk, Ok(chunk) if chunk.rows.is_empty()) {
-            return;
-        }
-        // Whoever settles has given up, and says why.
-        if chunks.send(chunk).is_err() || is_last {
-            return;
-        }
-    }
-}
-
-fn read_chunk(
-    rows: &mut NumberedRows,
-    reader: &RowReader,
-    settled: u64,
-) -> Result<Chunk, RowsError> {
-    let from = rows.number();
-    let mut read = Vec::with_capacity(PAGE);
-    while read.len() < PAGE && (rows.number() != settled || read.is_empty()) {
-        let Some((cells, spoilt)) = rows.next()? else {
-            break;
-        };
-        let reading = spoilt.map_or_else(|| reader.read(&cells), Reading::refused);
-        read.push(ReadRow {
-            number: rows.number(),
-            cells,
-            reading,
-        });
-    }
-    Ok(Chunk {
-        from,
-        to: rows.position(),
-        rows: read,
-        done: rows.done(),
-    })
 }

@@ -118,6 +118,63 @@ fn notes(names: &[&str]) -> BTreeMap<String, String> {
     pairs.collect()
 }
 
+fn usage_logs(base: Mapping) -> Mapping {
+    Mapping {
+        user: some("user_id"),
+        model: some("model"),
+        metadata: some("metadata"),
+        measures: vec![Measure::Row {
+            metric: column("metric_type"),
+            quantity: column("quantity"),
+        }],
+        ..base
+    }
+}
+
+fn usage_events(base: Mapping) -> Mapping {
+    Mapping {
+        tenant: column("tenant_id"),
+        occurred_at: "occurred_at".to_owned(),
+        notes: notes(&["resource_id"]),
+        measures: vec![
+            measured("agent_minutes", "agent_minute", false),
+            measured("task_count", "task_completed", false),
+            measured("api_calls", "api_calls", false),
+            named("event_type"),
+        ],
+        ..base
+    }
+}
+
+fn metered_events(base: Mapping) -> Mapping {
+    Mapping {
+        tenant: column("tenant_id"),
+        occurred_at: "occurred_at".to_owned(),
+        project: some("project_id"),
+        metadata: some("metadata"),
+        measures: vec![Measure::Row {
+            metric: column("metric"),
+            quantity: column("quantity"),
+        }],
+        ..base
+    }
+}
+
+fn token_usage(base: Mapping) -> Mapping {
+    Mapping {
+        user: some("created_by"),
+        project: some("project_id"),
+        notes: notes(&["chat_id", "usage_type"]),
+        measures: vec![
+            measured("tokens_used", "tokens", false),
+            measured("prompt_tokens", "llm_tokens_input", true),
+            measured("completion_tokens", "llm_tokens_output", true),
+            named("usage_type"),
+        ],
+        ..base
+    }
+}
+
 impl Mapping {
     /// A table that is known.
     pub(crate) fn of_table(table: &str) -> Option<Self> {
@@ -132,55 +189,13 @@ impl Mapping {
             notes: BTreeMap::new(),
             measures: Vec::new(),
         };
-        let known = match table.rsplit('.').next().unwrap_or(table) {
-            "usage_logs" => Self {
-                user: some("user_id"),
-                model: some("model"),
-                metadata: some("metadata"),
-                measures: vec![Measure::Row {
-                    metric: column("metric_type"),
-                    quantity: column("quantity"),
-                }],
-                ..base
-            },
-            "usage_events" => Self {
-                tenant: column("tenant_id"),
-                occurred_at: "occurred_at".to_owned(),
-                notes: notes(&["resource_id"]),
-                measures: vec![
-                    measured("agent_minutes", "agent_minute", false),
-                    measured("task_count", "task_completed", false),
-                    measured("api_calls", "api_calls", false),
-                    named("event_type"),
-                ],
-                ..base
-            },
-            "metered_events" => Self {
-                tenant: column("tenant_id"),
-                occurred_at: "occurred_at".to_owned(),
-                project: some("project_id"),
-                metadata: some("metadata"),
-                measures: vec![Measure::Row {
-                    metric: column("metric"),
-                    quantity: column("quantity"),
-                }],
-                ..base
-            },
-            "token_usage" => Self {
-                user: some("created_by"),
-                project: some("project_id"),
-                notes: notes(&["chat_id", "usage_type"]),
-                measures: vec![
-                    measured("tokens_used", "tokens", false),
-                    measured("prompt_tokens", "llm_tokens_input", true),
-                    measured("completion_tokens", "llm_tokens_output", true),
-                    named("usage_type"),
-                ],
-                ..base
-            },
-            _ => return None,
-        };
-        Some(known)
+        match table.rsplit('.').next().unwrap_or(table) {
+            "usage_logs" => Some(usage_logs(base)),
+            "usage_events" => Some(usage_events(base)),
+            "metered_events" => Some(metered_events(base)),
+            "token_usage" => Some(token_usage(base)),
+            _ => None,
+        }
     }
 
     /// What `--map` and `--measure` say: of any table, or changing what is known of one.

@@ -3,10 +3,12 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `mapping` | what the columns of a table mean |
+//! | `columns` | where in a row they are |
 //! | `rows` | rows of a CSV file or of a table, and the digest over them |
 //! | `reading` | events of a row |
 //! | `instant` | times as databases write them |
 //! | `tenants` | which of our tenants the source means |
+//! | `reader` | reading rows, a page at a time |
 //! | `import` | the way of rows into the database, page by page |
 //! | `rejects` | refused rows, in a file |
 //! | `books` | what the source holds against what the tenants have of it |
@@ -16,10 +18,12 @@
 //! Rules of what an import is, and what makes it safe to repeat, are in `usage::import`.
 
 mod books;
+mod columns;
 mod import;
 mod instant;
 mod mapping;
 mod progress;
+mod reader;
 mod reading;
 mod rejects;
 mod report;
@@ -34,9 +38,10 @@ use pg::{Pg, Settings, table_reader::TableReader};
 use usage::import::{Identity, ImportError};
 
 use self::{
+    columns::{Columns, HeaderError},
     import::Import,
     mapping::{Mapping, MappingError},
-    reading::{HeaderError, RowReader},
+    reading::RowReader,
     rejects::RejectsError,
     rows::{CsvRows, NumberedRows, Rows, RowsError, TableRows},
     tenants::{Tenants, TenantsError},
@@ -44,7 +49,7 @@ use self::{
 use crate::environment;
 
 /// How long one statement may take: a page is settled in well under a second, and the books are read tenant by tenant.
-const STATEMENT_TIMEOUT: Duration = Duration::from_mins(10);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What `plinth-migrate backfill` is asked for.
 #[derive(Debug, Args)]
@@ -130,8 +135,10 @@ pub(crate) enum BackfillError {
          Other rows need another --source"
     )]
     Changed { settled: u64 },
+    #[error(transparent)]
+    Refused(ImportError),
     #[error("{0}. What was settled stays; start it again, and it goes on from there")]
-    Import(#[from] ImportError),
+    Failed(ImportError),
     #[error("writing {path}: {why}")]
     Report { path: String, why: String },
     #[error("starting: {0}")]
@@ -141,17 +148,22 @@ pub(crate) enum BackfillError {
 impl BackfillError {
     /// Whether it was refused, rather than failed.
     pub(crate) const fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::Changed { .. }
-                | Self::Import(ImportError::OtherMapping { .. } | ImportError::Moved)
-        )
+        matches!(self, Self::Changed { .. } | Self::Refused(_))
+    }
+}
+
+impl From<ImportError> for BackfillError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::OtherMapping { .. } | ImportError::Moved => Self::Refused(error),
+            ImportError::Ingest(_) | ImportError::Store(_) => Self::Failed(error),
+        }
     }
 }
 
 impl From<StoreError> for BackfillError {
     fn from(error: StoreError) -> Self {
-        Self::Import(error.into())
+        ImportError::from(error).into()
     }
 }
 
@@ -177,12 +189,14 @@ async fn import(asked: Backfill, url: String) -> Result<Ending, BackfillError> {
     let tenants = Tenants::open(asked.tenants.as_deref())?;
     let rows = open(&asked, &mapping)?;
     let header = rows.header().to_vec();
-    let reader = RowReader::new(&mapping, &header, &identity.source, zone, asked.projects)?;
+    let columns = Columns::find(&mapping, &header)?;
+    let reader = RowReader::new(columns, &identity.source, zone, asked.projects);
     let pg = Pg::connect(&Settings {
         url,
         max_connections: 1,
         statement_timeout: STATEMENT_TIMEOUT,
-        prepared_statements: true,
+        // There may be a pooler on the way, and nothing is asked often enough to miss them.
+        prepared_statements: false,
     })?;
     pg.refuse_unsafe_role().await?;
     let size = rows.size();
@@ -207,7 +221,7 @@ fn open(asked: &Backfill, mapping: &Mapping) -> Result<Box<dyn Rows>, BackfillEr
     let url = url.ok_or(BackfillError::NoSource)?;
     let table = TableReader::open(&url, &asked.table).map_err(RowsError::Table)?;
     let names = table.columns().iter().map(|column| column.name.clone());
-    reading::check_header(mapping, &names.collect::<Vec<_>>())?;
+    columns::check_header(mapping, &names.collect::<Vec<_>>())?;
     let wanted: Vec<&str> = mapping
         .columns()
         .into_iter()

@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 use usage::{Item, Rejection, event::MAX_TEXT, import::Entry};
 
 use super::{
+    columns::{self, Columns, Measured, at, cell},
     instant,
-    mapping::{Mapping, Measure, Value},
 };
 
 /// The field of the metadata that keeps the project of the source, when it is none of ours.
@@ -26,77 +26,14 @@ pub(crate) struct Reading {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// A value's place in a row.
-#[derive(Debug)]
-enum Place {
-    Cell(usize),
-    Constant(String),
-}
-
-#[derive(Debug)]
-enum Measured {
-    Row {
-        metric: Place,
-        quantity: Place,
-    },
-    Column {
-        name: String,
-        cell: usize,
-        metric: String,
-    },
-    Name {
-        name: String,
-        cell: usize,
-    },
-}
-
 /// Reads rows of one table.
 #[derive(Debug)]
 pub(crate) struct RowReader {
+    columns: Columns,
     source: String,
     zone: Zone,
     /// Projects are those of Plinth, rather than the source's own.
     projects_are_ours: bool,
-    width: usize,
-    id: usize,
-    tenant: Place,
-    occurred_at: (String, usize),
-    user: Option<usize>,
-    model: Option<usize>,
-    project: Option<usize>,
-    metadata: Option<usize>,
-    notes: Vec<(String, usize)>,
-    measures: Vec<Measured>,
-}
-
-/// The mapping asks for a column that the table does not have, or has twice.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HeaderError {
-    #[error("there is no column `{name}`; the columns are {there}. Say which one it is with --map")]
-    Missing { name: String, there: String },
-    #[error("there are two columns `{0}`")]
-    Twice(String),
-}
-
-/// Whether a header has the columns that a mapping asks for, each once.
-///
-/// # Errors
-/// See [`HeaderError`].
-pub(crate) fn check_header(mapping: &Mapping, header: &[String]) -> Result<(), HeaderError> {
-    for (name, may_lack) in mapping.columns() {
-        match header.iter().filter(|column| *column == name).count() {
-            1 => {}
-            0 if may_lack => {}
-            0 => {
-                return Err(HeaderError::Missing {
-                    name: name.to_owned(),
-                    there: header.join(", "),
-                });
-            }
-            _ => return Err(HeaderError::Twice(name.to_owned())),
-        }
-    }
-    Ok(())
 }
 
 /// An event in the plain form, as it would be sent.
@@ -121,74 +58,27 @@ struct Shared<'a> {
 }
 
 impl RowReader {
-    /// Finds the columns of a mapping in a header.
-    ///
-    /// # Errors
-    /// See [`HeaderError`].
-    pub(crate) fn new(
-        mapping: &Mapping,
-        header: &[String],
-        source: &str,
-        zone: Zone,
-        projects_are_ours: bool,
-    ) -> Result<Self, HeaderError> {
-        check_header(mapping, header)?;
-        let find = |name: &str| header.iter().position(|column| column == name);
-        // Columns that must be there are, by now.
-        let must = |name: &str| find(name).unwrap_or(usize::MAX);
-        let place = |value: &Value| match value {
-            Value::Column(name) => Place::Cell(must(name)),
-            Value::Constant(text) => Place::Constant(text.clone()),
-        };
-        let maybe = |name: &Option<String>| name.as_deref().and_then(find);
-        let notes = mapping.notes.iter();
-        let measures = mapping.measures.iter().filter_map(|measure| match measure {
-            Measure::Row { metric, quantity } => Some(Measured::Row {
-                metric: place(metric),
-                quantity: place(quantity),
-            }),
-            Measure::Column { column, metric, .. } => find(column).map(|cell| Measured::Column {
-                name: column.clone(),
-                cell,
-                metric: metric.clone(),
-            }),
-            Measure::Name { column } => Some(Measured::Name {
-                name: column.clone(),
-                cell: must(column),
-            }),
-        });
-        Ok(Self {
+    /// Reads rows that have these columns.
+    pub(crate) fn new(columns: Columns, source: &str, zone: Zone, projects_are_ours: bool) -> Self {
+        Self {
+            columns,
             source: source.to_owned(),
             zone,
             projects_are_ours,
-            width: header.len(),
-            id: must(&mapping.id),
-            tenant: place(&mapping.tenant),
-            occurred_at: (mapping.occurred_at.clone(), must(&mapping.occurred_at)),
-            user: maybe(&mapping.user),
-            model: maybe(&mapping.model),
-            project: maybe(&mapping.project),
-            metadata: maybe(&mapping.metadata),
-            notes: notes
-                .filter_map(|(field, column)| Some((field.clone(), find(column)?)))
-                .collect(),
-            measures: measures.collect(),
-        })
+        }
     }
 
     /// Reads a row.
     pub(crate) fn read(&self, row: &StringRecord) -> Reading {
-        if row.len() != self.width {
+        if row.len() != self.columns.width {
             return Reading::refused(Rejection::new(
                 "backfill.wrong_columns",
                 "",
                 "must have as many columns as the header",
             ));
         }
-        let Some(tenant) = at(row, &self.tenant)
-            .map(str::trim)
-            .filter(|it| is_name(it))
-        else {
+        let tenant = at(row, &self.columns.tenant).map(str::trim);
+        let Some(tenant) = tenant.filter(|name| is_name(name)) else {
             return Reading::refused(Rejection::new(
                 "backfill.missing_tenant",
                 "",
@@ -196,26 +86,12 @@ impl RowReader {
             ));
         };
         let shared = self.shared(row);
-        let mut entries = Vec::with_capacity(self.measures.len());
-        for measure in &self.measures {
+        let mut entries = Vec::with_capacity(self.columns.measures.len());
+        for measure in &self.columns.measures {
             self.measure(row, measure, &shared, &mut entries);
         }
         if entries.is_empty() {
-            return Reading {
-                tenant: Ok(tenant.to_owned()),
-                entries: vec![Entry {
-                    metric: String::new(),
-                    quantity: None,
-                    item: Item {
-                        id: cell(row, self.id).map(str::to_owned),
-                        event: Err(Rejection::new(
-                            "backfill.nothing_measured",
-                            "",
-                            "must hold a quantity or a name of a meter",
-                        )),
-                    },
-                }],
-            };
+            entries.push(self.nothing_measured(row));
         }
         Reading {
             tenant: Ok(tenant.to_owned()),
@@ -223,15 +99,35 @@ impl RowReader {
         }
     }
 
+    fn nothing_measured(&self, row: &StringRecord) -> Entry {
+        let why = Rejection::new(
+            "backfill.nothing_measured",
+            "",
+            "must hold a quantity or a name of a meter",
+        );
+        Entry {
+            metric: String::new(),
+            quantity: None,
+            item: self.refused(row, why),
+        }
+    }
+
+    fn refused(&self, row: &StringRecord, why: Rejection) -> Item {
+        Item {
+            id: cell(row, self.columns.id).map(str::to_owned),
+            event: Err(why),
+        }
+    }
+
     fn shared<'a>(&self, row: &'a StringRecord) -> Result<Shared<'a>, Rejection> {
-        let id = cell(row, self.id).ok_or_else(|| {
+        let id = cell(row, self.columns.id).ok_or_else(|| {
             Rejection::new("usage.missing_id", "id", "must be there, and not empty")
         })?;
         let wrong = |message| {
-            let column = self.occurred_at.0.clone();
+            let column = self.columns.occurred_at.0.clone();
             Rejection::new("usage.invalid_time", column, message)
         };
-        let time = cell(row, self.occurred_at.1).ok_or_else(|| wrong("must be there"))?;
+        let time = cell(row, self.columns.occurred_at.1).ok_or_else(|| wrong("must be there"))?;
         let time = instant::parse(time.trim(), &self.zone)
             .and_then(|at| at.format(&Rfc3339).ok())
             .ok_or_else(|| wrong("must be a time, such as 2025-01-02 03:04:05+00"))?;
@@ -244,12 +140,13 @@ impl RowReader {
 
     fn metadata<'a>(&self, row: &'a StringRecord) -> Result<Option<Cow<'a, RawValue>>, Rejection> {
         let unreadable = || Rejection::field("metadata", "must be a JSON object");
-        let text = self.metadata.and_then(|place| cell(row, place));
+        let text = self.columns.metadata.and_then(|place| cell(row, place));
         let given = text.map(serde_json::from_str::<&RawValue>).transpose();
         let given = given.map_err(|_| unreadable())?;
-        let theirs = self.project.filter(|_| !self.projects_are_ours);
+        let theirs = self.columns.project.filter(|_| !self.projects_are_ours);
         let theirs = theirs.and_then(|place| cell(row, place));
         let notes = self
+            .columns
             .notes
             .iter()
             .filter_map(|(field, place)| Some((field.as_str(), cell(row, *place)?)))
@@ -285,13 +182,13 @@ impl RowReader {
                 self.entry(row, shared, None, metric, at(row, quantity).map(str::trim))
             }
             Measured::Column { name, cell, metric } => {
-                let Some(quantity) = self::cell(row, *cell).map(str::trim) else {
+                let Some(quantity) = columns::cell(row, *cell).map(str::trim) else {
                     return;
                 };
                 self.entry(row, shared, Some(name), metric, Some(quantity))
             }
             Measured::Name { name, cell } => {
-                let Some(metric) = self::cell(row, *cell).map(str::trim) else {
+                let Some(metric) = columns::cell(row, *cell).map(str::trim) else {
                     return;
                 };
                 if entries.iter().any(|entry| entry.metric == metric) {
@@ -319,18 +216,11 @@ impl RowReader {
                 };
                 self.item(row, shared, &id, metric, quantity)
             }
-            (Err(rejection), _) => Item {
-                id: cell(row, self.id).map(str::to_owned),
-                event: Err(rejection.clone()),
-            },
-            (_, None) => Item {
-                id: cell(row, self.id).map(str::to_owned),
-                event: Err(Rejection::new(
-                    "usage.invalid_quantity",
-                    "quantity",
-                    "must be there",
-                )),
-            },
+            (Err(rejection), _) => self.refused(row, rejection.clone()),
+            (_, None) => {
+                let why = Rejection::new("usage.invalid_quantity", "quantity", "must be there");
+                self.refused(row, why)
+            }
         };
         let read = match &item.event {
             Ok(event) => Some(event.quantity.clone()),
@@ -354,15 +244,15 @@ impl RowReader {
         quantity: &str,
     ) -> Item {
         let optional = |place: Option<usize>| place.and_then(|place| cell(row, place));
-        let ours = self.project.filter(|_| self.projects_are_ours);
+        let ours = self.columns.project.filter(|_| self.projects_are_ours);
         let plain = Plain {
             id,
             source: &self.source,
             metric,
             quantity,
             occurred_at: &shared.occurred_at,
-            user_id: optional(self.user),
-            model: optional(self.model),
+            user_id: optional(self.columns.user),
+            model: optional(self.columns.model),
             project_id: optional(ours),
             metadata: shared.metadata.as_deref(),
         };
@@ -380,21 +270,9 @@ impl Reading {
     }
 }
 
-/// What a cell holds, unless it is empty: exports write NULL as nothing.
-fn cell(row: &StringRecord, place: usize) -> Option<&str> {
-    row.get(place).filter(|text| !text.is_empty())
-}
-
 /// Whether text can be the name of something: what cannot is counted without one.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
-}
-
-fn at<'a>(row: &'a StringRecord, place: &'a Place) -> Option<&'a str> {
-    match place {
-        Place::Cell(place) => cell(row, *place),
-        Place::Constant(text) => Some(text),
-    }
 }
 
 #[cfg(test)]
@@ -402,11 +280,13 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::backfill::mapping::Mapping;
 
     fn read(table: &str, header: &str, row: &[&str]) -> Reading {
         let header: Vec<String> = header.split(',').map(str::to_owned).collect();
         let mapping = Mapping::of_table(table).unwrap();
-        let reader = RowReader::new(&mapping, &header, "s", Zone::utc(), false).unwrap();
+        let columns = Columns::find(&mapping, &header).unwrap();
+        let reader = RowReader::new(columns, "s", Zone::utc(), false);
         reader.read(&StringRecord::from(row.to_vec()))
     }
 
@@ -548,22 +428,5 @@ mod tests {
         assert_eq!(short.tenant.unwrap_err().code, "backfill.wrong_columns");
         let nobody = read("metered_events", header, &["e", "", "chat", "1", "", at]);
         assert_eq!(nobody.tenant.unwrap_err().code, "backfill.missing_tenant");
-    }
-
-    #[test]
-    fn columns_that_are_missing_or_there_twice_are_named() {
-        let mapping = Mapping::of_table("metered_events").unwrap();
-        let header = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
-        let new = |text: &str| RowReader::new(&mapping, &header(text), "s", Zone::utc(), false);
-        let error = new("id,tenant_id,metric,occurred_at").unwrap_err();
-        assert_eq!(
-            error,
-            HeaderError::Missing {
-                name: "quantity".to_owned(),
-                there: "id, tenant_id, metric, occurred_at".to_owned(),
-            }
-        );
-        let error = new("id,tenant_id,metric,quantity,occurred_at,id").unwrap_err();
-        assert_eq!(error, HeaderError::Twice("id".to_owned()));
     }
 }
