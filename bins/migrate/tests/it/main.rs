@@ -1,11 +1,6 @@
 //! The program itself, against real databases.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on must stop"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 mod backfill_books;
 mod backfill_csv;
