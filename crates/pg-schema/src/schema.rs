@@ -519,7 +519,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash) {
     usage_import_totals (tenant_id, import_id, metric, outcome) {
         tenant_id -> Uuid,
         import_id -> Uuid,
@@ -546,7 +545,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model) {
+    usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash) {
         tenant_id -> Uuid,
         meter_id -> Uuid,
         bucket -> Timestamptz,
