@@ -41,6 +41,77 @@ end $$;
 revoke execute on function app.apply_due_plan_changes(timestamptz, integer) from public;
 grant execute on function app.apply_due_plan_changes(timestamptz, integer) to plinth_worker;
 
+-- What came in since `since`, of meters that some quota counts, up to the oldest transaction that still runs: one row with that mark and no
+-- tenant, and then a row for each tenant and meter. After a restore the mark may lie ahead of the numbers of transactions; then nothing that
+-- came in since is known, and the next look starts from here.
+create or replace function app.touched_quotas(since bigint)
+    returns table (upto bigint, tenant_id uuid, metric text, first_at timestamptz, last_at timestamptz)
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    with horizon as (
+        select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as upto
+    ), touched as (
+        select e.tenant_id, e.meter_id, min(e.occurred_at) as first_at, max(e.occurred_at) as last_at
+        from public.usage_events e, horizon h
+        where e.txid >= since and e.txid < h.upto
+        group by e.tenant_id, e.meter_id
+    ), named as (
+        select t.tenant_id, coalesce(m.key, s.key) as metric, t.first_at, t.last_at
+        from touched t
+        left join public.standard_meters s on s.id = t.meter_id
+        left join public.meters m on m.tenant_id = t.tenant_id and m.id = t.meter_id
+    )
+    select h.upto, null, null, null, null from horizon h
+    union all
+    select h.upto, n.tenant_id, n.metric, n.first_at, n.last_at
+    from named n, horizon h
+    where exists (select from public.plan_entitlements p where p.kind = 'quota' and p.metric = n.metric)
+       or exists (select from public.tenant_entitlement_overrides o
+                  where o.tenant_id = n.tenant_id and o.kind = 'quota' and o.metric = n.metric)
+$$;
+revoke execute on function app.touched_quotas(bigint) from public;
+grant execute on function app.touched_quotas(bigint) to plinth_worker;
+
+-- Whether the transaction may give tenants what their plan does not. The API asks for the same permission before it calls; this is the second
+-- lock, on whom the transaction is for: a person who has the permission over the whole deployment, or no person at all, as with the
+-- operators' key. What a tenant's member may do in their tenant is no answer here, and neither is what their keys may.
+create or replace function app.may_override() returns boolean
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    select app.current_user_id() is null
+        or app.codes_cover(app.global_permissions_of(app.current_user_id()), 'entitlement.override')
+$$;
+
+-- Writes an override of the tenant of the transaction in place of the one of its key.
+create or replace function app.put_override(
+    p_key text, p_kind text, p_maximum bigint, p_metric text, p_value jsonb, p_cycle text, p_enforcement text, p_grace_percent integer,
+    p_grace_seconds bigint, p_reason text, p_expires_at timestamptz)
+    returns void language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+    if not app.may_override() then
+        raise exception 'only operators give overrides' using errcode = '42501';
+    end if;
+    insert into public.tenant_entitlement_overrides
+        (tenant_id, key, kind, maximum, metric, value, cycle, enforcement, grace_percent, grace_seconds, reason, expires_at)
+    values (app.current_tenant_id(), p_key, p_kind, p_maximum, p_metric, p_value, p_cycle, p_enforcement, p_grace_percent, p_grace_seconds,
+        p_reason, p_expires_at)
+    on conflict (tenant_id, key) do update set kind = excluded.kind, maximum = excluded.maximum, metric = excluded.metric,
+        value = excluded.value, cycle = excluded.cycle, enforcement = excluded.enforcement, grace_percent = excluded.grace_percent,
+        grace_seconds = excluded.grace_seconds, reason = excluded.reason, expires_at = excluded.expires_at, created_at = now();
+end $$;
+
+-- Removes the override of a key from the tenant of the transaction.
+create or replace function app.delete_override(p_key text)
+    returns void language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+    if not app.may_override() then
+        raise exception 'only operators take overrides away' using errcode = '42501';
+    end if;
+    delete from public.tenant_entitlement_overrides where tenant_id = app.current_tenant_id() and key = p_key;
+end $$;
+revoke execute on function app.may_override(),
+    app.put_override(text, text, bigint, text, jsonb, text, text, integer, bigint, text, timestamptz), app.delete_override(text) from public;
+grant execute on function app.put_override(text, text, bigint, text, jsonb, text, text, integer, bigint, text, timestamptz),
+    app.delete_override(text) to plinth_app;
+
 -- The numbers of a catalogue: aliases, plans in the order of the list, usage prices of the metered ones. Null limits are unlimited.
 create or replace function app.catalogue(wanted text) returns jsonb language sql immutable as $$
     select case wanted

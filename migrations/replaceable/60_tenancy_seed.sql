@@ -60,7 +60,7 @@ insert into system_roles (key, name, scope, permissions) values
     ('project_viewer', 'Project viewer', 'project', '{project.read,dashboard.read,usage.read,resource.read}'),
     ('platform_admin', 'Platform admin', 'global', '{*}'),
     ('platform_support', 'Platform support', 'global', '{*.read}'),
-    ('platform_billing', 'Platform billing', 'global', '{billing.*,tenant.read}')
+    ('platform_billing', 'Platform billing', 'global', '{billing.*,tenant.read,entitlement.override}')
 on conflict (key) do update set name = excluded.name, scope = excluded.scope, permissions = excluded.permissions;
 
 select app.ensure_audit_partitions();

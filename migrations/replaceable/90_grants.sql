@@ -22,7 +22,8 @@ revoke update, delete on audit_events from plinth_app, plinth_worker;
 
 -- Catalogues are read, and written by migrations only. So are the roles of operators.
 revoke insert, update, delete on permissions, system_roles, global_roles from plinth_app, plinth_worker;
--- What a tenant is called elsewhere, and what it has besides its plan, is the deployment's to say.
+-- What a tenant is called elsewhere, and what it has besides its plan, is the deployment's to say: overrides are written by a function that
+-- asks for an operator.
 revoke insert, update, delete on tenant_external_refs, tenant_entitlement_overrides from plinth_app, plinth_worker;
 
 -- People are archived, never deleted.
@@ -36,6 +37,10 @@ grant update (hash_kind, hash, pepper_version, revoked_at, revoked_reason, overl
 -- Plans are written by the functions of the catalogue, which the owner calls. Invoices are never deleted.
 revoke insert, update, delete on plans, plan_versions, plan_aliases, prices, plan_entitlements from plinth_app, plinth_worker;
 revoke delete on subscriptions, subscription_changes, invoices, invoice_lines from plinth_app, plinth_worker;
+-- A threshold is told once: its row is never changed.
+revoke update on entitlement_thresholds from plinth_app, plinth_worker;
+revoke all on quota_watch from plinth_app;
+revoke insert, delete on quota_watch from plinth_worker;
 
 -- Usage is written once: an event is never changed, and what derives from events is written by the worker alone.
 revoke insert, update, delete on standard_meters from plinth_app, plinth_worker;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use billing::Watch;
 use config::{Config, mail::Transport};
 use gateways::mail::{FileMailer, MailerError, SmtpMailer};
 use jobs::{Registry, Settings, Worker, catalogue};
@@ -56,6 +57,12 @@ fn registry(config: &Config, pg: &Pg, clock: &Arc<dyn Clock>) -> Result<Registry
         link_base: config.mail.link_base.clone(),
     });
     let books = Books::new(pg.unit_of_work(|tx| tx), Arc::clone(clock));
+    let watch = Watch::new(
+        pg.unit_of_work(|tx| tx),
+        pg.unit_of_work(|tx| tx),
+        Arc::clone(clock),
+    );
+    let registry = jobs::billing::register(registry, watch);
     Ok(jobs::usage::register(registry, &books))
 }
 

@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use bigdecimal::{RoundingMode, ToPrimitive};
 use kernel::{Allowance, Denied, FieldError, Principal, StoreError, TenantId, text};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::{Interval, Period, Store, permissions, subscription};
+use crate::{Cycle, Enforcement, Period, Store, permissions, subscription};
 
 /// What a plan is called where a tenant has no subscription.
 pub const NO_PLAN: &str = "none";
@@ -19,7 +18,7 @@ pub const NO_PLAN: &str = "none";
 pub enum Kind {
     /// So many things at once.
     Limit,
-    /// So much per month of the subscription.
+    /// So much per period: see [`Cycle`].
     Quota,
     /// Yes or no.
     Boolean,
@@ -61,6 +60,26 @@ pub struct Grant {
     pub metric: Option<String>,
     /// The value of a static entitlement.
     pub value: Option<Value>,
+    /// What a quota starts anew with.
+    pub cycle: Cycle,
+    /// What happens at the limit.
+    pub enforcement: Enforcement,
+}
+
+impl Grant {
+    /// A hard grant without a meter, by billing months.
+    #[must_use]
+    pub fn new(key: impl Into<String>, kind: Kind, maximum: Option<i64>) -> Self {
+        Self {
+            key: key.into(),
+            kind,
+            maximum,
+            metric: None,
+            value: None,
+            cycle: Cycle::default(),
+            enforcement: Enforcement::default(),
+        }
+    }
 }
 
 /// A grant to one tenant that wins over its plan.
@@ -70,6 +89,16 @@ pub struct Override {
     pub grant: Grant,
     /// From this instant on the plan counts again.
     pub expires_at: Option<OffsetDateTime>,
+    /// Why, for operators.
+    pub reason: Option<String>,
+}
+
+impl Override {
+    /// Whether it counts at `at`.
+    #[must_use]
+    pub fn is_live(&self, at: OffsetDateTime) -> bool {
+        self.expires_at.is_none_or(|end| at < end)
+    }
 }
 
 /// Everything that decides what a tenant may have.
@@ -93,11 +122,10 @@ impl Granted {
     /// What holds at `at`, by key.
     #[must_use]
     pub fn in_force(self, at: OffsetDateTime) -> Vec<Grant> {
-        let live = |given: &Override| given.expires_at.is_none_or(|end| at < end);
         let overrides = self
             .overrides
             .into_iter()
-            .filter(live)
+            .filter(|given| given.is_live(at))
             .map(|given| given.grant);
         let by_key: BTreeMap<String, Grant> = self
             .by_plan
@@ -116,12 +144,16 @@ pub struct Entitlement {
     pub grant: Grant,
     /// How much is used; always nought for booleans and static values.
     pub used: i64,
-    /// When a quota starts anew.
-    pub resets_at: Option<OffsetDateTime>,
+    /// The period that a quota is counted in. Of a limit, whose use has no period, the one that its thresholds are told once in.
+    pub period: Period,
+    /// The most that is let through now; `None` has no bound.
+    pub ceiling: Option<i64>,
+    /// When the grace of a limit that was crossed ends, or has ended.
+    pub grace_ends_at: Option<OffsetDateTime>,
 }
 
 impl Entitlement {
-    /// How much more is allowed; `None` is unlimited.
+    /// How much more the limit allows; `None` is unlimited. What is let through beyond the limit is not counted in.
     #[must_use]
     pub fn remaining(&self) -> Option<i64> {
         self.grant
@@ -129,14 +161,36 @@ impl Entitlement {
             .map(|most| most.saturating_sub(self.used).max(0))
     }
 
-    /// Whether `more` would still be allowed.
+    /// Whether `more` would still be let through.
     #[must_use]
     pub fn admits(&self, more: i64) -> bool {
         match (self.grant.kind, self.grant.maximum) {
             (Kind::Boolean | Kind::Static, maximum) => maximum != Some(0),
             (_, None) => true,
-            (_, Some(most)) => self.used.saturating_add(more) <= most,
+            (_, Some(_)) => self
+                .ceiling
+                .is_none_or(|ceiling| self.used.saturating_add(more) <= ceiling),
         }
+    }
+
+    /// Whether more is used than the limit allows: after a downgrade, or beyond a limit that lets more through.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over_with(0)
+    }
+
+    /// Whether more than the limit allows would be used with `more`.
+    #[must_use]
+    pub fn is_over_with(&self, more: i64) -> bool {
+        self.grant
+            .maximum
+            .is_some_and(|most| self.used.saturating_add(more) > most)
+    }
+
+    /// When a quota starts anew.
+    #[must_use]
+    pub fn resets_at(&self) -> Option<OffsetDateTime> {
+        (self.grant.kind == Kind::Quota).then_some(self.period.end)
     }
 }
 
@@ -156,6 +210,8 @@ pub struct Check {
     pub entitlement: Option<Entitlement>,
     /// Whether the quantity asked for would be allowed now. Nothing is taken.
     pub allowed: bool,
+    /// Whether it would be allowed beyond the limit.
+    pub is_over: bool,
 }
 
 /// Why entitlements were not read.
@@ -183,69 +239,7 @@ pub fn allowance(
     key: &str,
 ) -> Result<Allowance, StoreError> {
     let at = store.lock_tenant(tenant_id)?;
-    let (max, plan) = maximum(store, tenant_id, key, at)?;
-    Ok(Allowance { max, plan })
-}
-
-fn maximum(
-    store: &mut dyn Store,
-    tenant_id: TenantId,
-    key: &str,
-    at: OffsetDateTime,
-) -> Result<(Option<i64>, String), StoreError> {
-    let granted = store.granted(tenant_id, Some(key), at)?;
-    let plan = granted.plan_code();
-    let max = granted
-        .in_force(at)
-        .pop()
-        .map_or(Some(0), |grant| grant.maximum);
-    Ok((max, plan))
-}
-
-/// How much of one grant is used at `at`.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn used(
-    store: &mut dyn Store,
-    tenant_id: TenantId,
-    grant: &Grant,
-    month: Period,
-    at: OffsetDateTime,
-) -> Result<i64, StoreError> {
-    let counted = match (grant.kind, &grant.metric) {
-        (Kind::Boolean | Kind::Static, _) => return Ok(0),
-        (Kind::Limit, _) => store.gauge_used(tenant_id, &grant.key, at)?,
-        (Kind::Quota, None) => store.settled(tenant_id, &grant.key, month)?,
-        (Kind::Quota, Some(metric)) => {
-            let watermark = store.watermark()?;
-            let metered = store.metered(tenant_id, metric, month, &watermark)?;
-            // Half a task used up is a task used up.
-            let whole = metered
-                .as_decimal()
-                .with_scale_round(0, RoundingMode::Ceiling);
-            whole.to_i64().unwrap_or(i64::MAX).max(0)
-        }
-    };
-    Ok(counted.saturating_add(store.reserved(tenant_id, &grant.key, at)?))
-}
-
-/// The month that quotas are counted in, whatever the interval of the plan.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn quota_month(
-    store: &mut dyn Store,
-    tenant_id: TenantId,
-    at: OffsetDateTime,
-) -> Result<Period, StoreError> {
-    match store.subscription(tenant_id)? {
-        Some(subscription) => Ok(subscription.grid(Interval::Month).period_at(at)),
-        None => {
-            let (start, end) = store.tenant_zone(tenant_id)?.month_of(at);
-            Ok(Period { start, end })
-        }
-    }
+    Ok(store.standing(tenant_id, key, at)?.allowance(at))
 }
 
 /// Adds its use to each grant.
@@ -258,17 +252,11 @@ pub fn with_use(
     grants: Vec<Grant>,
     at: OffsetDateTime,
 ) -> Result<Vec<Entitlement>, StoreError> {
-    let month = quota_month(store, tenant_id, at)?;
     grants
         .into_iter()
         .map(|grant| {
-            let used = used(store, tenant_id, &grant, month, at)?;
-            let resets_at = (grant.kind == Kind::Quota).then_some(month.end);
-            Ok(Entitlement {
-                grant,
-                used,
-                resets_at,
-            })
+            let standing = store.standing(tenant_id, &grant.key, at)?;
+            standing.measure(store, tenant_id, grant, at)
         })
         .collect()
 }
@@ -303,14 +291,22 @@ pub fn check(
     let tenant_id = by.may(&permissions::ENTITLEMENT_READ)?;
     text::check("key", key, 255)?;
     subscription::check_quantity("quantity", quantity, 0)?;
-    let grants = store.granted(tenant_id, Some(key), now)?.in_force(now);
-    let entitlement = with_use(store, tenant_id, grants, now)?.pop();
+    let standing = store.standing(tenant_id, key, now)?;
+    let entitlement = match standing.grant.clone() {
+        Some(grant) => Some(standing.measure(store, tenant_id, grant, now)?),
+        None => None,
+    };
     let allowed = entitlement
         .as_ref()
         .is_some_and(|entitlement| entitlement.admits(quantity));
+    let is_over = allowed
+        && entitlement
+            .as_ref()
+            .is_some_and(|entitlement| entitlement.is_over_with(quantity));
     Ok(Check {
         entitlement,
         allowed,
+        is_over,
     })
 }
 
@@ -323,13 +319,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-03-01 0:00 UTC);
 
     fn grant(key: &str, maximum: Option<i64>) -> Grant {
-        Grant {
-            key: key.to_owned(),
-            kind: Kind::Limit,
-            maximum,
-            metric: None,
-            value: None,
-        }
+        Grant::new(key, Kind::Limit, maximum)
     }
 
     fn in_force(overrides: Vec<Override>) -> Vec<(String, Option<i64>)> {
@@ -353,6 +343,7 @@ mod tests {
         let given = |maximum, expires_at| Override {
             grant: grant("max_agents", maximum),
             expires_at,
+            reason: None,
         };
         let projects = ("max_projects".to_owned(), Some(1));
         let agents = |maximum| ("max_agents".to_owned(), maximum);
@@ -376,6 +367,7 @@ mod tests {
         let widgets = Override {
             grant: grant("max_widgets", Some(5)),
             expires_at: None,
+            reason: None,
         };
         assert_eq!(
             in_force(vec![widgets]).last(),
@@ -391,7 +383,12 @@ mod tests {
                 ..grant("max_agents", maximum)
             },
             used,
-            resets_at: None,
+            period: Period {
+                start: NOW,
+                end: NOW,
+            },
+            ceiling: maximum,
+            grace_ends_at: None,
         };
         assert!(of(Kind::Limit, None, i64::MAX).admits(1));
         assert_eq!(of(Kind::Limit, None, 7).remaining(), None);
@@ -400,5 +397,25 @@ mod tests {
         assert_eq!(of(Kind::Limit, Some(3), 9).remaining(), Some(0));
         assert!(of(Kind::Boolean, Some(1), 0).admits(1));
         assert!(!of(Kind::Boolean, Some(0), 0).admits(1));
+    }
+
+    #[test]
+    fn over_is_beyond_the_limit_and_not_at_it() {
+        let of = |ceiling, used| Entitlement {
+            grant: grant("max_agents", Some(3)),
+            used,
+            period: Period {
+                start: NOW,
+                end: NOW,
+            },
+            ceiling,
+            grace_ends_at: None,
+        };
+        assert!(!of(Some(3), 3).is_over() && of(Some(3), 4).is_over());
+        let soft = of(None, 3);
+        assert!(soft.admits(1) && soft.is_over_with(1) && !soft.is_over());
+        let grace = of(Some(4), 4);
+        assert!(!grace.admits(1));
+        assert_eq!(grace.remaining(), Some(0));
     }
 }

@@ -12,3 +12,5 @@ pub const ENTITLEMENT_READ: Permission = Permission::of("entitlement.read");
 pub const RESOURCE_READ: Permission = Permission::of("resource.read");
 /// Adds and removes counted things, and reserves quota.
 pub const RESOURCE_WRITE: Permission = Permission::of("resource.write");
+/// Gives tenants what their plan does not. Over the deployment: in a tenant it allows nothing.
+pub const ENTITLEMENT_OVERRIDE: Permission = Permission::of("entitlement.override");

@@ -93,6 +93,9 @@ pub fn change(
     if outlook.current == before {
         return Ok(outlook);
     }
+    for kept in &outlook.over_limit {
+        trace_kept(store, tenant_id, kept, &outlook, by, now)?;
+    }
     let id = outlook.current.subscription.id;
     let target = Target::new("subscription", id, outlook.ordered.name.clone());
     store.record(
@@ -108,6 +111,26 @@ pub fn change(
         .field("effective_at", outlook.effective_at),
     )?;
     Ok(outlook)
+}
+
+/// Names in the trail what the tenant keeps beyond the ordered plan.
+fn trace_kept(
+    store: &mut dyn Store,
+    tenant_id: TenantId,
+    kept: &Entitlement,
+    outlook: &Outlook,
+    by: &Principal,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let key = &kept.grant.key;
+    let target = Target::new("entitlement", key, key.clone());
+    let action = "entitlement.grandfathered";
+    let event = NewEvent::new(tenant_id, action, Crud::Update, target, by, now)
+        .field("plan", &outlook.ordered.code)
+        .field("limit", kept.grant.maximum.unwrap_or(-1))
+        .field("used", kept.used)
+        .field("effective_at", outlook.effective_at);
+    store.record(event)
 }
 
 /// The instant of this change: not before the last one. The caller read its clock before its turn came, and clocks of several machines
@@ -193,7 +216,7 @@ fn over_limit(
     }
     granted.by_plan.extend(ordered.grants.iter().cloned());
     let mut entitlements = entitlement::with_use(store, tenant_id, granted.in_force(now), now)?;
-    entitlements.retain(|one| one.grant.maximum.is_some_and(|most| one.used > most));
+    entitlements.retain(Entitlement::is_over);
     Ok(entitlements)
 }
 

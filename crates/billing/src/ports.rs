@@ -4,8 +4,11 @@ use kernel::{InvoiceId, PageRequest, Quantity, ReservationId, StoreError, Tenant
 use time::OffsetDateTime;
 
 use crate::{
-    Granted, Invoice, Period, Plan, PlanChange, PlanRef, Reservation, Resource, Subscription,
+    Granted, Invoice, Override, Period, Plan, PlanChange, PlanRef, Reservation, Resource, Standing,
+    Subscription,
     invoice::Line,
+    reservation::Filter,
+    threshold::{Look, Reached},
 };
 
 /// Plans, for every tenant the same.
@@ -94,6 +97,19 @@ pub trait Counts {
         at: OffsetDateTime,
     ) -> Result<Granted, StoreError>;
 
+    /// Where the tenant stands with one entitlement at `at`: what [`Counts::granted`], [`Counts::gauge_used`], [`Counts::reserved`] and
+    /// [`Counts::watermark`] answer, the tenant's zone, where its billing months start, and when the limit was first crossed. MUST read all
+    /// of it out of one snapshot, and, where that is what costs, in one round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the tenant is not there.
+    fn standing(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> Result<Standing, StoreError>;
+
     /// How many things a limit counts at `at`. `max_members` counts active members and pending invitations that have not expired,
     /// `max_projects` counts projects that are neither archived nor the default one, `max_<kind>` counts registered resources; anything else counts nothing.
     ///
@@ -175,6 +191,99 @@ pub trait Reservations {
         reservation: &Reservation,
         at: OffsetDateTime,
     ) -> Result<(), StoreError>;
+
+    /// Reservations that the filter lets through, newest first by id, at most `page.limit + 1`, behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn reservations(
+        &mut self,
+        tenant_id: TenantId,
+        filter: &Filter,
+        page: &PageRequest,
+        after: Option<ReservationId>,
+    ) -> Result<Vec<Reservation>, StoreError>;
+}
+
+/// What operators give a tenant besides its plan.
+pub trait Overrides {
+    /// Whether there is such a tenant, and it was not deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn has_tenant(&mut self, tenant_id: TenantId) -> Result<bool, StoreError>;
+
+    /// The tenant's overrides by key, expired or not: all of them, or the one of a key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn overrides(
+        &mut self,
+        tenant_id: TenantId,
+        key: Option<&str>,
+    ) -> Result<Vec<Override>, StoreError>;
+
+    /// Writes an override in place of the one of its key. MUST refuse, with [`StoreError::Unexpected`], when the person of the transaction
+    /// has no `entitlement.override` over the deployment; a transaction of a principal without a person, and one of nobody, is let through.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn put_override(&mut self, tenant_id: TenantId, given: &Override) -> Result<(), StoreError>;
+
+    /// Removes the override of a key; one that is not there is no error. MUST refuse as [`Overrides::put_override`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_override(&mut self, tenant_id: TenantId, key: &str) -> Result<(), StoreError>;
+}
+
+/// What follows from the use of a limit.
+pub trait Thresholds {
+    /// Writes down the thresholds that were not written down yet, and answers those, ascending. Of several that write the same one at once,
+    /// one MUST be answered it: the others wait until that one has committed, and are answered it only when it did not. Forgets
+    /// what is older than a hundred days.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn mark_thresholds(
+        &mut self,
+        tenant_id: TenantId,
+        reached: &Reached,
+    ) -> Result<Vec<i16>, StoreError>;
+
+    /// A limit was first crossed: of a quota, in the period that starts at `period_start`. Replaces what was noted of another period.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn start_grace(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        period_start: Option<OffsetDateTime>,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+
+    /// The use came back within the limit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn end_grace(&mut self, tenant_id: TenantId, key: &str) -> Result<(), StoreError>;
+}
+
+/// Usage of all tenants, as far as quotas count it. For the worker.
+pub trait QuotaWatch {
+    /// What came in since the mark, of meters that a plan's quota or one of the tenant's own counts. MUST end where every older transaction
+    /// has ended, so that nothing that commits late is passed over. Moves no mark.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn look(&mut self) -> Result<Look, StoreError>;
+
+    /// Moves the mark from the start of a look to its end; nothing when it is no longer at the start.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn looked(&mut self, look: &Look) -> Result<(), StoreError>;
 }
 
 /// Counted things of the host product.
@@ -256,11 +365,27 @@ pub trait Invoices {
 
 /// Everything that billing needs from an open transaction.
 pub trait Store:
-    audit::Trail + Catalogue + Subscriptions + Counts + Reservations + Resources + Invoices
+    audit::Trail
+    + Catalogue
+    + Subscriptions
+    + Counts
+    + Reservations
+    + Resources
+    + Overrides
+    + Thresholds
+    + Invoices
 {
 }
 
 impl<S> Store for S where
-    S: audit::Trail + Catalogue + Subscriptions + Counts + Reservations + Resources + Invoices
+    S: audit::Trail
+        + Catalogue
+        + Subscriptions
+        + Counts
+        + Reservations
+        + Resources
+        + Overrides
+        + Thresholds
+        + Invoices
 {
 }

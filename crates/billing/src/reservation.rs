@@ -2,11 +2,15 @@
 
 use audit::{Crud, NewEvent, Target};
 use kernel::{
-    Denied, FieldError, LimitReached, Principal, ReservationId, StoreError, TenantId, text,
+    Denied, FieldError, LimitReached, Page, PageRequest, Principal, ReservationId, StoreError,
+    TenantId, text,
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::{Kind, Store, entitlement, permissions, resource, subscription};
+use crate::{
+    Store, permissions, resource, subscription,
+    take::{self, TakeError},
+};
 
 /// The longest lease, in seconds: a day.
 pub const MAX_TTL_SECONDS: i64 = 86_400;
@@ -67,6 +71,62 @@ pub struct Wish {
     pub ttl_seconds: i64,
 }
 
+/// What was reserved, and whether more is used with it than the limit allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    /// The reservation.
+    pub reservation: Reservation,
+    /// Whether the limit, which lets more through, is exceeded.
+    pub is_over: bool,
+}
+
+/// Which reservations a reader wants. Empty fields do not filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this entitlement.
+    pub key: Option<String>,
+    /// In this state: the text of [`Outcome::as_str`].
+    pub status: Option<&'static str>,
+}
+
+impl Filter {
+    /// Reads a filter from outside.
+    ///
+    /// # Errors
+    /// `key` as it is checked in a [`Wish`]; `unknown_value` on `status`.
+    pub fn parse(key: Option<String>, status: Option<&str>) -> Result<Self, FieldError> {
+        if let Some(key) = &key {
+            text::check("key", key, 255)?;
+        }
+        let known = ["open", "settled", "released"];
+        let status = status
+            .map(|status| {
+                let message = "must be open, settled or released";
+                let unknown = || FieldError::new("status", "unknown_value", message);
+                known
+                    .into_iter()
+                    .find(|one| *one == status)
+                    .ok_or_else(unknown)
+            })
+            .transpose()?;
+        Ok(Self { key, status })
+    }
+}
+
+/// Why reservations were not listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListReservationsError {
+    /// The principal may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The cursor belongs to another list.
+    #[error(transparent)]
+    Invalid(#[from] FieldError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why nothing was reserved.
 #[derive(Debug, thiserror::Error)]
 pub enum ReserveError {
@@ -104,6 +164,19 @@ pub enum FinishError {
     Store(#[from] StoreError),
 }
 
+impl From<TakeError> for ReserveError {
+    fn from(error: TakeError) -> Self {
+        match error {
+            TakeError::Limit(limit) => Self::Limit(limit),
+            TakeError::NotCounted(_) => {
+                let message = "is not counted, and cannot be reserved";
+                FieldError::new("key", "not_reservable", message).into()
+            }
+            TakeError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Holds quantity, within the plan's limit. Needs `resource.write`.
 ///
 /// # Errors
@@ -113,14 +186,11 @@ pub fn reserve(
     wish: Wish,
     by: &Principal,
     now: OffsetDateTime,
-) -> Result<Reservation, ReserveError> {
+) -> Result<Reserved, ReserveError> {
     let tenant_id = by.may(&permissions::RESOURCE_WRITE)?;
     check(&wish)?;
-    let allowance = entitlement::allowance(store, tenant_id, &wish.key)?;
-    if allowance.max.is_some() {
-        let used = used(store, tenant_id, &wish.key, now)?;
-        allowance.admit_many(&wish.key, used, wish.quantity)?;
-    }
+    store.lock_tenant(tenant_id)?;
+    let admitted = take::admit(store, tenant_id, &wish.key, wish.quantity, now)?;
     let reservation = Reservation {
         id: ReservationId::new(now),
         tenant_id,
@@ -131,15 +201,12 @@ pub fn reserve(
         created_at: now,
     };
     store.insert_reservation(&reservation)?;
-    trace(
-        store,
-        &reservation,
-        "reservation.created",
-        Crud::Create,
-        by,
-        now,
-    )?;
-    Ok(reservation)
+    let action = "reservation.created";
+    trace(store, &reservation, action, Crud::Create, by, now)?;
+    Ok(Reserved {
+        reservation,
+        is_over: admitted.is_over,
+    })
 }
 
 fn check(wish: &Wish) -> Result<(), FieldError> {
@@ -154,27 +221,6 @@ fn check(wish: &Wish) -> Result<(), FieldError> {
         return Err(FieldError::new("ttl_seconds", "out_of_range", message));
     }
     Ok(())
-}
-
-fn used(
-    store: &mut dyn Store,
-    tenant_id: TenantId,
-    key: &str,
-    now: OffsetDateTime,
-) -> Result<i64, ReserveError> {
-    let Some(grant) = store
-        .granted(tenant_id, Some(key), now)?
-        .in_force(now)
-        .pop()
-    else {
-        return Ok(0);
-    };
-    if matches!(grant.kind, Kind::Boolean | Kind::Static) {
-        let message = "is not counted, and cannot be reserved";
-        return Err(FieldError::new("key", "not_reservable", message).into());
-    }
-    let month = entitlement::quota_month(store, tenant_id, now)?;
-    Ok(entitlement::used(store, tenant_id, &grant, month, now)?)
 }
 
 /// Says how much was used after all, which may be more or less than was held, and ends the hold. Also when the lease has run out:
@@ -225,13 +271,36 @@ fn finish(
         return Err(FinishError::Settled);
     }
     reservation.outcome = outcome;
+    let uses_more =
+        matches!(outcome, Outcome::Settled { quantity } if quantity > reservation.quantity);
+    if uses_more {
+        store.lock_tenant(tenant_id)?;
+    }
     store.finish_reservation(&reservation, now)?;
+    if uses_more {
+        take::taken(store, tenant_id, &reservation.key, now)?;
+    }
     let action = match outcome {
         Outcome::Released => "reservation.released",
         _ => "reservation.settled",
     };
     trace(store, &reservation, action, Crud::Update, by, now)?;
     Ok(reservation)
+}
+
+/// A page of reservations, newest first, whatever became of them: for a client that lost an answer. Needs `resource.read`.
+///
+/// # Errors
+/// See [`ListReservationsError`].
+pub fn list(
+    store: &mut dyn Store,
+    filter: &Filter,
+    page: &PageRequest,
+    by: &Principal,
+) -> Result<Page<Reservation>, ListReservationsError> {
+    let tenant_id = by.may(&permissions::RESOURCE_READ)?;
+    let rows = store.reservations(tenant_id, filter, page, page.key()?)?;
+    Ok(Page::from_rows(rows, page.limit, |row| row.id))
 }
 
 fn trace(

@@ -7,7 +7,10 @@ use kernel::{
 };
 use time::OffsetDateTime;
 
-use crate::{Store, entitlement, permissions};
+use crate::{
+    Store, permissions,
+    take::{self, TakeError},
+};
 
 /// Kinds that Plinth counts itself: nobody registers a member from outside.
 const COUNTED_ELSEWHERE: [&str; 2] = ["members", "projects"];
@@ -103,7 +106,12 @@ pub struct Resource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
     /// It is new.
-    Created(Resource),
+    Created {
+        /// The thing.
+        resource: Resource,
+        /// Whether the limit, which lets more through, is exceeded.
+        is_over: bool,
+    },
     /// It was there: nothing was written.
     Unchanged(Resource),
 }
@@ -120,6 +128,17 @@ pub enum PutResourceError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<TakeError> for PutResourceError {
+    fn from(error: TakeError) -> Self {
+        match error {
+            TakeError::Limit(limit) => Self::Limit(limit),
+            // No plan and no override grants things as a switch or a value.
+            TakeError::NotCounted(_) => StoreError::Unexpected(error.to_string()).into(),
+            TakeError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why a thing was not removed.
@@ -167,13 +186,11 @@ pub fn put(
         return Ok(Put::Unchanged(there));
     }
     let limit = kind.limit();
-    let allowance = entitlement::allowance(store, tenant_id, &limit)?;
+    store.lock_tenant(tenant_id)?;
     if let Some(there) = store.resource(tenant_id, kind.as_str(), external_id.as_str())? {
         return Ok(Put::Unchanged(there));
     }
-    let used =
-        store.gauge_used(tenant_id, &limit, now)? + store.reserved(tenant_id, &limit, now)?;
-    allowance.admit(&limit, used)?;
+    let admitted = take::admit(store, tenant_id, &limit, 1, now)?;
     let resource = Resource {
         tenant_id,
         kind: kind.as_str().to_owned(),
@@ -190,7 +207,10 @@ pub fn put(
         by,
         now,
     ))?;
-    Ok(Put::Created(resource))
+    Ok(Put::Created {
+        resource,
+        is_over: admitted.is_over,
+    })
 }
 
 /// Removes a thing, and gives its place free. Needs `resource.write`.

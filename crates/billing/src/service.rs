@@ -3,23 +3,33 @@
 use std::sync::Arc;
 
 use kernel::{
-    Clock, InvoiceId, Page, PageRequest, Principal, ReservationId, Scope, StoreError, UnitOfWork,
+    Clock, InvoiceId, Page, PageRequest, Principal, ReservationId, Scope, StoreError, TenantId,
+    UnitOfWork,
 };
 
 use crate::{
-    Catalogue, Check, Current, Entitlements, Invoice, Order, Outlook, Plan, Put, Reservation,
-    Resource, Store, Wish,
+    Catalogue, Check, Current, Entitlements, Invoice, NewOverride, Order, Outlook, Override, Plan,
+    Put, Reservation, Resource, Store, Wish,
     entitlement::{self, ReadEntitlementsError},
+    entitlement_override::{self, OverrideError},
     invoice::{self, ReadInvoiceError},
     plan_change::{self, ChangePlanError},
-    reservation::{self, FinishError, ReserveError},
+    reservation::{self, Filter, FinishError, ListReservationsError, ReserveError, Reserved},
     resource::{
         self, ExternalId, ListResourcesError, PutResourceError, RemoveResourceError, ResourceKind,
     },
     subscription::{self, ReadSubscriptionError},
 };
 
-/// Plans, subscriptions, entitlements, resources, reservations and invoices.
+/// What an operator sees while they act on a tenant.
+fn operating(by: &Principal, tenant_id: TenantId) -> Scope {
+    Scope {
+        tenant_id: Some(tenant_id),
+        ..Scope::of(by)
+    }
+}
+
+/// Plans, subscriptions, entitlements, overrides, resources, reservations and invoices.
 #[derive(Clone)]
 pub struct Billing {
     db: Arc<dyn UnitOfWork<dyn Store>>,
@@ -114,6 +124,59 @@ impl Billing {
             .await
     }
 
+    /// See [`entitlement_override::put`].
+    ///
+    /// # Errors
+    /// See [`OverrideError`].
+    pub async fn put_override(
+        &self,
+        by: &Principal,
+        tenant_id: TenantId,
+        new: NewOverride,
+    ) -> Result<Override, OverrideError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(operating(&by, tenant_id), move |store| {
+                entitlement_override::put(store, tenant_id, new, &by, now)
+            })
+            .await
+    }
+
+    /// See [`entitlement_override::remove`].
+    ///
+    /// # Errors
+    /// See [`OverrideError`].
+    pub async fn remove_override(
+        &self,
+        by: &Principal,
+        tenant_id: TenantId,
+        key: String,
+    ) -> Result<(), OverrideError> {
+        let (by, now) = (by.clone(), self.clock.now());
+        self.db
+            .run(operating(&by, tenant_id), move |store| {
+                entitlement_override::remove(store, tenant_id, &key, &by, now)
+            })
+            .await
+    }
+
+    /// See [`entitlement_override::list`].
+    ///
+    /// # Errors
+    /// See [`OverrideError`].
+    pub async fn overrides(
+        &self,
+        by: &Principal,
+        tenant_id: TenantId,
+    ) -> Result<Vec<Override>, OverrideError> {
+        let by = by.clone();
+        self.db
+            .run(operating(&by, tenant_id), move |store| {
+                entitlement_override::list(store, tenant_id, &by)
+            })
+            .await
+    }
+
     /// See [`resource::put`].
     ///
     /// # Errors
@@ -172,11 +235,29 @@ impl Billing {
     ///
     /// # Errors
     /// See [`ReserveError`].
-    pub async fn reserve(&self, by: &Principal, wish: Wish) -> Result<Reservation, ReserveError> {
+    pub async fn reserve(&self, by: &Principal, wish: Wish) -> Result<Reserved, ReserveError> {
         let (by, now) = (by.clone(), self.clock.now());
         self.db
             .run(Scope::of(&by), move |store| {
                 reservation::reserve(store, wish, &by, now)
+            })
+            .await
+    }
+
+    /// See [`reservation::list`].
+    ///
+    /// # Errors
+    /// See [`ListReservationsError`].
+    pub async fn reservations(
+        &self,
+        by: &Principal,
+        filter: Filter,
+        page: PageRequest,
+    ) -> Result<Page<Reservation>, ListReservationsError> {
+        let by = by.clone();
+        self.db
+            .run(Scope::of(&by), move |store| {
+                reservation::list(store, &filter, &page, &by)
             })
             .await
     }

@@ -5,11 +5,23 @@
 pub struct Allowance {
     /// The most that is allowed; `None` is unlimited.
     pub max: Option<i64>,
+    /// The most that is let through, which is more than `max` where a limit is only told or grants a grace; `None` has no bound.
+    pub ceiling: Option<i64>,
     /// Code of the plan that says so.
     pub plan: String,
 }
 
 impl Allowance {
+    /// Lets `max` through and no more; `None` is unlimited.
+    #[must_use]
+    pub const fn hard(max: Option<i64>, plan: String) -> Self {
+        Self {
+            max,
+            ceiling: max,
+            plan,
+        }
+    }
+
     /// Admits one more thing named `limit` when `used` are there already.
     ///
     /// # Errors
@@ -21,12 +33,12 @@ impl Allowance {
     /// Admits `more` things named `limit` when `used` are there already.
     ///
     /// # Errors
-    /// [`LimitReached`] when they would go past the maximum.
+    /// [`LimitReached`] when they would go past what is let through.
     pub fn admit_many(&self, limit: &str, used: i64, more: i64) -> Result<(), LimitReached> {
-        match self.max {
-            Some(max) if used.saturating_add(more) > max => Err(LimitReached {
+        match self.ceiling {
+            Some(ceiling) if used.saturating_add(more) > ceiling => Err(LimitReached {
                 limit: limit.to_owned(),
-                max,
+                max: self.max.unwrap_or(ceiling),
                 used,
                 plan: self.plan.clone(),
             }),
@@ -55,38 +67,26 @@ mod tests {
 
     #[test]
     fn unlimited_is_never_reached_and_nought_always_is() {
-        let plan = || "pro".to_owned();
-        assert!(
-            Allowance {
-                max: None,
-                plan: plan()
-            }
-            .admit("max_agents", i64::MAX)
-            .is_ok()
-        );
-        assert!(
-            Allowance {
-                max: Some(0),
-                plan: plan()
-            }
-            .admit("max_agents", 0)
-            .is_err()
-        );
-        assert!(
-            Allowance {
-                max: Some(3),
-                plan: plan()
-            }
-            .admit("max_agents", 2)
-            .is_ok()
-        );
-        assert!(
-            Allowance {
-                max: Some(3),
-                plan: plan()
-            }
-            .admit("max_agents", 3)
-            .is_err()
-        );
+        let admit = |max, used| Allowance::hard(max, "pro".to_owned()).admit("max_agents", used);
+        assert!(admit(None, i64::MAX).is_ok());
+        assert!(admit(Some(0), 0).is_err());
+        assert!(admit(Some(3), 2).is_ok());
+        assert!(admit(Some(3), 3).is_err());
+    }
+
+    #[test]
+    fn a_limit_that_lets_more_through_still_says_what_it_is() {
+        let grace = Allowance {
+            ceiling: Some(12),
+            ..Allowance::hard(Some(10), "pro".to_owned())
+        };
+        assert!(grace.admit("max_agents", 11).is_ok());
+        let refused = grace.admit("max_agents", 12).unwrap_err();
+        assert_eq!((refused.max, refused.used), (10, 12));
+        let soft = Allowance {
+            ceiling: None,
+            ..grace
+        };
+        assert!(soft.admit("max_agents", i64::MAX).is_ok());
     }
 }

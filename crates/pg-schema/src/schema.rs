@@ -68,6 +68,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    entitlement_graces (tenant_id, key) {
+        tenant_id -> Uuid,
+        key -> Text,
+        period_start -> Nullable<Timestamptz>,
+        started_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    entitlement_thresholds (tenant_id, key, period_start, maximum, threshold) {
+        tenant_id -> Uuid,
+        key -> Text,
+        period_start -> Timestamptz,
+        maximum -> Int8,
+        threshold -> Int2,
+        used -> Int8,
+        reached_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     environments (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -259,6 +280,10 @@ diesel::table! {
         maximum -> Nullable<Int8>,
         metric -> Nullable<Text>,
         value -> Nullable<Jsonb>,
+        cycle -> Text,
+        enforcement -> Text,
+        grace_percent -> Nullable<Int4>,
+        grace_seconds -> Nullable<Int8>,
     }
 }
 
@@ -324,6 +349,13 @@ diesel::table! {
         expires_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    quota_watch (only_row) {
+        only_row -> Bool,
+        txid -> Int8,
     }
 }
 
@@ -429,6 +461,10 @@ diesel::table! {
         reason -> Nullable<Text>,
         expires_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        cycle -> Text,
+        enforcement -> Text,
+        grace_percent -> Nullable<Int4>,
+        grace_seconds -> Nullable<Int8>,
     }
 }
 

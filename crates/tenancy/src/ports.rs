@@ -176,6 +176,13 @@ pub trait InvitationStore: audit::Trail {
         now: OffsetDateTime,
     ) -> Result<(Allowance, i64), StoreError>;
 
+    /// A seat was taken, in this transaction and under the lock of [`InvitationStore::seats`]: what follows from the use of the limit, such
+    /// as others being told that it is nearly reached, MUST commit with it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn seat_taken(&mut self, tenant_id: TenantId, now: OffsetDateTime) -> Result<(), StoreError>;
+
     /// Adds an invitation. MUST fail with a conflict on `invitations_pending_key` when the address has a pending one.
     ///
     /// # Errors
@@ -239,6 +246,14 @@ pub trait ProjectStore: audit::Trail {
     /// # Errors
     /// [`StoreError`].
     fn project_allowance(&mut self, tenant_id: TenantId) -> Result<(Allowance, i64), StoreError>;
+
+    /// A project was added, in this transaction and under the lock of [`ProjectStore::project_allowance`]. As
+    /// [`InvitationStore::seat_taken`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn project_taken(&mut self, tenant_id: TenantId, now: OffsetDateTime)
+    -> Result<(), StoreError>;
 
     /// Adds a project, which is open whatever it says. MUST fail with a conflict on `projects_tenant_id_slug_key` when the slug is in use in
     /// the tenant, by an archived project too, and on `projects_default_key` when it is a second default one.

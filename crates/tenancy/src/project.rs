@@ -161,6 +161,7 @@ fn add(
     store
         .insert_project(&project)
         .map_err(|error| slug_taken(error, slug))?;
+    store.project_taken(tenant_id, now)?;
     for kind in EnvironmentKind::ALL {
         let environment = Environment {
             id: EnvironmentId::new(now),

@@ -202,3 +202,51 @@ async fn workers_that_are_killed_lose_nothing_and_double_nothing() {
     });
     assert_eq!(mails.count(), COUNT);
 }
+
+/// Tenants on the free plan, who have used their month up.
+fn use_up(db: &TestDb, tenants: usize) {
+    let mut conn = PgConnection::establish(&db.superuser_url()).unwrap();
+    conn.batch_execute(&format!(
+        "insert into tenants (id, slug, name, status)
+         select gen_random_uuid(), 'acme-' || n, 'Acme', 'active' from generate_series(1, {tenants}) n;
+         insert into subscriptions (tenant_id, plan_code, plan_version, anchor_at, timezone, interval)
+         select id, 'free', 1, now() - interval '1 day', 'UTC', 'month' from tenants;
+         insert into usage_events (tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source)
+         select t.id, m.id, gen_random_uuid(), gen_random_uuid(), now(), now(), 500, n::text, 'test'
+         from tenants t, standard_meters m, generate_series(1, 2) n where m.key = 'task_completed'"
+    ))
+    .unwrap();
+}
+
+#[tokio::test]
+async fn workers_that_are_killed_tell_each_threshold_once() {
+    const TENANTS: usize = 60;
+    let db = TestDb::create().await;
+    let mail = tempfile::tempdir().unwrap();
+    use_up(&db, TENANTS);
+    let told = "select count(*) as value from outbox where topic = 'entitlement.threshold_reached'";
+    let start = || [0, 1].map(|_| worker(&db.worker_url(), mail.path()).spawn().unwrap());
+    let mut children = start();
+    until(&db, told, |count| count >= 1);
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let children = start();
+    let all = i64::try_from(TENANTS * 2).unwrap();
+    until(&db, told, |count| count >= all);
+    let before = "select txid as value from quota_watch";
+    let mark = number(&db, before);
+    let more = "update tenants set updated_at = now()";
+    let mut conn = PgConnection::establish(&db.superuser_url()).unwrap();
+    conn.batch_execute(more).unwrap();
+    until(&db, before, |now| now > mark);
+    for child in children {
+        assert!(terminate(child).0.success());
+    }
+    assert_eq!(number(&db, told), all);
+    let different =
+        "select count(distinct (tenant_id, payload ->> 'threshold')) as value from outbox
+        where topic = 'entitlement.threshold_reached'";
+    assert_eq!(number(&db, different), all);
+}

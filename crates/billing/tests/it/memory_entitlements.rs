@@ -33,7 +33,7 @@ async fn the_list_has_every_key_of_the_plan_and_what_is_used() {
     ];
     assert_eq!((all.plan.as_str(), rows), ("starter", expected.to_vec()));
     let quota = world.entitlement(&by, "tasks_per_month").await;
-    assert_eq!(quota.resets_at, Some(FEBRUARY));
+    assert_eq!(quota.resets_at(), Some(FEBRUARY));
 }
 
 #[tokio::test]
@@ -66,16 +66,10 @@ async fn a_check_says_whether_and_takes_nothing() {
 async fn an_override_wins_until_it_expires() {
     let world = World::new();
     let by = world.tenant("acme", "free").await;
-    let grant = Grant {
-        key: "max_agents".to_owned(),
-        kind: Kind::Limit,
-        maximum: Some(2),
-        metric: None,
-        value: None,
-    };
     let given = Override {
-        grant,
+        grant: Grant::new("max_agents", Kind::Limit, Some(2)),
         expires_at: Some(FIFTEENTH),
+        reason: None,
     };
     world.memory.grant_override(by.tenant_id().unwrap(), given);
     world.put(&by, "a").await.unwrap();

@@ -21,7 +21,7 @@ async fn the_eleventh_agent_of_a_free_plan_is_refused_until_one_goes() {
     let by = world.tenant("acme", "free").await;
     for number in 0..10 {
         let put = world.put(&by, &number.to_string()).await.unwrap();
-        assert!(matches!(put, Put::Created(_)));
+        assert!(matches!(put, Put::Created { .. }));
     }
     let refused = world.put(&by, "more").await;
     assert!(
@@ -82,9 +82,13 @@ async fn a_hold_ends_when_it_is_given_back_or_its_lease_runs_out() {
     let reserve = |quantity| world.billing.reserve(&by, wish(WORKFLOWS, quantity));
     let used = async || world.entitlement(&by, WORKFLOWS).await.used;
     let held = reserve(2).await.unwrap();
-    assert_eq!(held.expires_at, START + Duration::seconds(60));
+    assert_eq!(held.reservation.expires_at, START + Duration::seconds(60));
     assert!(matches!(reserve(1).await, Err(ReserveError::Limit(_))));
-    let given_back = world.billing.release(&by, held.id).await.unwrap();
+    let given_back = world
+        .billing
+        .release(&by, held.reservation.id)
+        .await
+        .unwrap();
     assert_eq!((given_back.outcome, used().await), (Outcome::Released, 0));
 
     reserve(2).await.unwrap();
@@ -107,18 +111,29 @@ async fn a_reservation_is_finished_once_with_one_set_of_figures() {
 
     // Also when the lease has run out: the work was done.
     world.set_clock(START + Duration::HOUR);
-    let settled = world.billing.settle(&by, held.id, 9).await.unwrap();
+    let settled = world
+        .billing
+        .settle(&by, held.reservation.id, 9)
+        .await
+        .unwrap();
     assert_eq!(settled.outcome, Outcome::Settled { quantity: 9 });
-    let again = world.billing.settle(&by, held.id, 9).await.unwrap();
+    let again = world
+        .billing
+        .settle(&by, held.reservation.id, 9)
+        .await
+        .unwrap();
     assert_eq!(again, settled);
-    let other = world.billing.settle(&by, held.id, 8).await;
+    let other = world.billing.settle(&by, held.reservation.id, 8).await;
     assert!(matches!(other, Err(FinishError::Settled)));
-    let released = world.billing.release(&by, held.id).await;
+    let released = world.billing.release(&by, held.reservation.id).await;
     assert!(matches!(released, Err(FinishError::Settled)));
     assert_eq!(world.entitlement(&by, "exports").await.used, 9);
 
     let stranger = world.tenant("other", "free").await;
-    let theirs = world.billing.settle(&stranger, held.id, 9).await;
+    let theirs = world
+        .billing
+        .settle(&stranger, held.reservation.id, 9)
+        .await;
     assert!(matches!(theirs, Err(FinishError::NotFound)));
     let trail = world.trail(by.tenant_id().unwrap()).await;
     let of_reservations: Vec<_> = trail

@@ -87,16 +87,10 @@ impl World {
 
     /// A quota of `maximum` that no meter counts: what is settled does.
     pub(crate) fn grant_quota(&self, by: &Principal, key: &str, maximum: i64) {
-        let grant = Grant {
-            key: key.to_owned(),
-            kind: Kind::Quota,
-            maximum: Some(maximum),
-            metric: None,
-            value: None,
-        };
         let given = Override {
-            grant,
+            grant: Grant::new(key, Kind::Quota, Some(maximum)),
             expires_at: None,
+            reason: None,
         };
         self.memory.grant_override(by.tenant_id().unwrap(), given);
     }

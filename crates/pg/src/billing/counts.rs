@@ -1,17 +1,16 @@
 //! What a tenant may have, and what it uses.
 
-use billing::{Granted, Override, Period, PlanRef, resource};
+use billing::{Granted, Period, PlanRef, resource};
 use diesel::{
-    ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, Queryable, QueryableByName,
-    RunQueryDsl, Selectable, SelectableHelper, sql_query,
+    ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryableByName, RunQueryDsl,
+    sql_query,
     sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{StoreError, TenantId};
-use pg_schema::schema::{projects, resources, tenant_entitlement_overrides as overrides};
-use serde_json::Value;
+use pg_schema::schema::{projects, resources};
 use time::OffsetDateTime;
 
-use super::plans;
+use super::{overrides, plans};
 use crate::error::store_error;
 
 #[derive(QueryableByName)]
@@ -20,17 +19,6 @@ struct InForce {
     code: String,
     #[diesel(sql_type = Integer)]
     version: i32,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = overrides)]
-struct OverrideRow {
-    key: String,
-    kind: String,
-    maximum: Option<i64>,
-    metric: Option<String>,
-    value: Option<Value>,
-    expires_at: Option<OffsetDateTime>,
 }
 
 #[derive(QueryableByName)]
@@ -50,7 +38,7 @@ pub(super) fn granted(
         Some(plan) => plans::grants(conn, plan, key)?,
         None => Vec::new(),
     };
-    let overrides = overrides_of(conn, tenant_id, key)?;
+    let overrides = overrides::list(conn, tenant_id, key)?;
     Ok(Granted {
         plan: plan.map(|plan| plan.code),
         by_plan,
@@ -79,30 +67,6 @@ fn plan_in_force(
         code: row.code,
         version: row.version,
     }))
-}
-
-fn overrides_of(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    key: Option<&str>,
-) -> Result<Vec<Override>, StoreError> {
-    let mut query = overrides::table
-        .filter(overrides::tenant_id.eq(tenant_id.as_uuid()))
-        .select(OverrideRow::as_select())
-        .into_boxed();
-    if let Some(key) = key {
-        query = query.filter(overrides::key.eq(key));
-    }
-    let rows: Vec<OverrideRow> = query.load(conn).map_err(store_error)?;
-    rows.into_iter()
-        .map(|row| {
-            let grant = plans::grant(row.key, &row.kind, row.maximum, row.metric, row.value)?;
-            Ok(Override {
-                grant,
-                expires_at: row.expires_at,
-            })
-        })
-        .collect()
 }
 
 const SEATS: &str = "

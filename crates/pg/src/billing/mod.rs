@@ -2,14 +2,21 @@
 
 pub(crate) mod counts;
 mod invoices;
+mod overrides;
 mod plans;
 mod reservations;
 mod resources;
+mod standing;
 mod subscriptions;
+mod thresholds;
 
 use billing::{
-    Catalogue, Counts, Granted, Invoice, Invoices, Period, Plan, PlanChange, PlanRef, Reservation,
-    Reservations, Resource, Resources, Subscription, Subscriptions, invoice::Line,
+    Catalogue, Counts, Granted, Invoice, Invoices, Override, Overrides, Period, Plan, PlanChange,
+    PlanRef, QuotaWatch, Reservation, Reservations, Resource, Resources, Standing, Subscription,
+    Subscriptions, Thresholds,
+    invoice::Line,
+    reservation::Filter,
+    threshold::{Look, Reached},
 };
 use kernel::{InvoiceId, PageRequest, Quantity, ReservationId, StoreError, TenantId, Zone};
 use time::OffsetDateTime;
@@ -77,6 +84,15 @@ impl Counts for PgTx {
         counts::granted(self.conn(), tenant_id, key, at)
     }
 
+    fn standing(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> Result<Standing, StoreError> {
+        standing::standing(self.conn(), tenant_id, key, at)
+    }
+
     fn gauge_used(
         &mut self,
         tenant_id: TenantId,
@@ -139,6 +155,73 @@ impl Reservations for PgTx {
         at: OffsetDateTime,
     ) -> Result<(), StoreError> {
         reservations::finish(self.conn(), reservation, at)
+    }
+
+    fn reservations(
+        &mut self,
+        tenant_id: TenantId,
+        filter: &Filter,
+        page: &PageRequest,
+        after: Option<ReservationId>,
+    ) -> Result<Vec<Reservation>, StoreError> {
+        reservations::list(self.conn(), tenant_id, filter, page, after)
+    }
+}
+
+impl Overrides for PgTx {
+    fn has_tenant(&mut self, tenant_id: TenantId) -> Result<bool, StoreError> {
+        overrides::has_tenant(self.conn(), tenant_id)
+    }
+
+    fn overrides(
+        &mut self,
+        tenant_id: TenantId,
+        key: Option<&str>,
+    ) -> Result<Vec<Override>, StoreError> {
+        overrides::list(self.conn(), tenant_id, key)
+    }
+
+    // Who may is decided by the functions, and whose it is by the transaction's tenant.
+    fn put_override(&mut self, _: TenantId, given: &Override) -> Result<(), StoreError> {
+        overrides::put(self.conn(), given)
+    }
+
+    fn delete_override(&mut self, _: TenantId, key: &str) -> Result<(), StoreError> {
+        overrides::delete(self.conn(), key)
+    }
+}
+
+impl Thresholds for PgTx {
+    fn mark_thresholds(
+        &mut self,
+        tenant_id: TenantId,
+        reached: &Reached,
+    ) -> Result<Vec<i16>, StoreError> {
+        thresholds::mark(self.conn(), tenant_id, reached)
+    }
+
+    fn start_grace(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        period_start: Option<OffsetDateTime>,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        thresholds::start_grace(self.conn(), tenant_id, key, period_start, at)
+    }
+
+    fn end_grace(&mut self, tenant_id: TenantId, key: &str) -> Result<(), StoreError> {
+        thresholds::end_grace(self.conn(), tenant_id, key)
+    }
+}
+
+impl QuotaWatch for PgTx {
+    fn look(&mut self) -> Result<Look, StoreError> {
+        thresholds::look(self.conn())
+    }
+
+    fn looked(&mut self, look: &Look) -> Result<(), StoreError> {
+        thresholds::looked(self.conn(), look)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plans, their prices and what they grant.
 
 use bigdecimal::BigDecimal;
-use billing::{Grant, Interval, Kind, Plan, PlanRef, Price, PriceModel, Tier};
+use billing::{Cycle, Enforcement, Grant, Interval, Kind, Plan, PlanRef, Price, PriceModel, Tier};
 use diesel::{
     ExpressionMethods, PgConnection, QueryDsl, Queryable, QueryableByName, RunQueryDsl, Selectable,
     SelectableHelper, sql_query, sql_types::Text,
@@ -9,6 +9,7 @@ use diesel::{
 use kernel::{Currency, Money, Quantity, StoreError};
 use pg_schema::schema::{plan_entitlements, plan_versions, prices};
 use serde_json::Value;
+use time::Duration;
 
 use crate::error::{store_error, unreadable};
 
@@ -31,6 +32,10 @@ pub(super) struct GrantRow {
     maximum: Option<i64>,
     metric: Option<String>,
     value: Option<Value>,
+    cycle: String,
+    enforcement: String,
+    grace_percent: Option<i32>,
+    grace_seconds: Option<i64>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -47,26 +52,35 @@ struct PriceRow {
 }
 
 impl GrantRow {
-    pub(super) fn read(self) -> Result<Grant, StoreError> {
-        grant(self.key, &self.kind, self.maximum, self.metric, self.value)
+    fn read(self) -> Result<Grant, StoreError> {
+        Ok(Grant {
+            kind: kind(&self.kind)?,
+            cycle: cycle(&self.cycle)?,
+            enforcement: enforcement(&self.enforcement, self.grace_percent, self.grace_seconds)?,
+            key: self.key,
+            maximum: self.maximum,
+            metric: self.metric,
+            value: self.value,
+        })
     }
 }
 
-pub(super) fn grant(
-    key: String,
-    kind: &str,
-    maximum: Option<i64>,
-    metric: Option<String>,
-    value: Option<Value>,
-) -> Result<Grant, StoreError> {
-    let kind = Kind::parse(kind).ok_or_else(|| unreadable("kind of entitlement", kind))?;
-    Ok(Grant {
-        key,
-        kind,
-        maximum,
-        metric,
-        value,
-    })
+pub(super) fn kind(text: &str) -> Result<Kind, StoreError> {
+    Kind::parse(text).ok_or_else(|| unreadable("kind of entitlement", text))
+}
+
+pub(super) fn cycle(text: &str) -> Result<Cycle, StoreError> {
+    Cycle::parse(text).ok_or_else(|| unreadable("cycle of an entitlement", text))
+}
+
+pub(super) fn enforcement(
+    text: &str,
+    grace_percent: Option<i32>,
+    grace_seconds: Option<i64>,
+) -> Result<Enforcement, StoreError> {
+    let percent = grace_percent.map(|percent| u16::try_from(percent).unwrap_or(u16::MAX));
+    Enforcement::parse(text, percent, grace_seconds.map(Duration::seconds))
+        .ok_or_else(|| unreadable("enforcement of an entitlement", text))
 }
 
 impl PriceRow {

@@ -1,11 +1,11 @@
 //! Reservations of quota and concurrency.
 
-use billing::{Outcome, Reservation};
+use billing::{Outcome, Reservation, reservation::Filter};
 use diesel::{
     ExpressionMethods, Insertable, OptionalExtension, PgConnection, QueryDsl, Queryable,
     RunQueryDsl, Selectable, SelectableHelper, insert_into, update,
 };
-use kernel::{ReservationId, StoreError, TenantId};
+use kernel::{PageRequest, ReservationId, StoreError, TenantId};
 use pg_schema::schema::quota_reservations;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -98,4 +98,30 @@ pub(super) fn finish(
         .execute(conn)
         .map(drop)
         .map_err(store_error)
+}
+
+pub(super) fn list(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    filter: &Filter,
+    page: &PageRequest,
+    after: Option<ReservationId>,
+) -> Result<Vec<Reservation>, StoreError> {
+    let mut query = quota_reservations::table
+        .filter(quota_reservations::tenant_id.eq(tenant_id.as_uuid()))
+        .select(Row::as_select())
+        .order(quota_reservations::id.desc())
+        .limit(i64::from(page.limit) + 1)
+        .into_boxed();
+    if let Some(key) = &filter.key {
+        query = query.filter(quota_reservations::key.eq(key));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(quota_reservations::status.eq(status));
+    }
+    if let Some(after) = after {
+        query = query.filter(quota_reservations::id.lt(after.as_uuid()));
+    }
+    let rows: Vec<Row> = query.load(conn).map_err(store_error)?;
+    rows.into_iter().map(Row::read).collect()
 }

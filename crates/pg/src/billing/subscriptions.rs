@@ -124,7 +124,7 @@ struct ChangeRow {
     plan_version: i32,
 }
 
-fn zone(name: &str) -> Result<Zone, StoreError> {
+pub(super) fn zone(name: &str) -> Result<Zone, StoreError> {
     Zone::parse("timezone", name).map_err(|_| unreadable("timezone", name))
 }
 

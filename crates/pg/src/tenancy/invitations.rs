@@ -27,6 +27,10 @@ impl InvitationStore for PgTx {
         Ok((allowance, counts::seats(self.conn(), tenant_id, now)?))
     }
 
+    fn seat_taken(&mut self, tenant_id: TenantId, now: OffsetDateTime) -> Result<(), StoreError> {
+        billing::take::taken(self, tenant_id, "max_members", now)
+    }
+
     fn insert_invitation(&mut self, invitation: &Invitation) -> Result<(), StoreError> {
         diesel::insert_into(dsl::invitations)
             .values((

@@ -19,6 +19,14 @@ impl ProjectStore for PgTx {
         Ok((allowance, counts::counted_projects(self.conn(), tenant_id)?))
     }
 
+    fn project_taken(
+        &mut self,
+        tenant_id: TenantId,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        billing::take::taken(self, tenant_id, "max_projects", now)
+    }
+
     fn insert_project(&mut self, project: &Project) -> Result<(), StoreError> {
         diesel::insert_into(projects::table)
             .values((

@@ -191,7 +191,7 @@ async fn sixty_four_takers_never_get_one_too_many() {
     let (mut created, mut refused) = (0, 0);
     for taker in takers {
         match taker.await.unwrap() {
-            Ok(Put::Created(_)) => created += 1,
+            Ok(Put::Created { .. }) => created += 1,
             Err(PutResourceError::Limit(limit)) => {
                 assert_eq!(
                     (limit.limit.as_str(), limit.max, limit.used),
@@ -218,7 +218,7 @@ async fn one_name_is_one_thing_however_often_and_at_once_it_is_put() {
         .collect();
     let mut created = 0;
     for taker in takers {
-        created += usize::from(matches!(taker.await.unwrap(), Put::Created(_)));
+        created += usize::from(matches!(taker.await.unwrap(), Put::Created { .. }));
     }
     assert_eq!((created, world.used(&by, "max_agents").await.0), (1, 1));
     let kind = || ResourceKind::parse("agents").unwrap();
@@ -469,7 +469,11 @@ async fn quotas_count_usage_and_what_is_held() {
     assert!(
         matches!(full, Err(ReserveError::Limit(limit)) if (limit.used, limit.max) == (1000, 1000))
     );
-    world.billing.settle(&by, held.id, 4).await.unwrap();
+    world
+        .billing
+        .settle(&by, held.reservation.id, 4)
+        .await
+        .unwrap();
     assert_eq!(world.used(&by, "tasks_per_month").await, (990, 1000));
     assert!(
         world
@@ -511,22 +515,41 @@ async fn leases_expire_and_are_finished_once() {
         world.billing.reserve(&by, wish(key, 1)).await,
         Err(ReserveError::Limit(_))
     ));
-    world.billing.release(&by, first.id).await.unwrap();
-    world.billing.release(&by, first.id).await.unwrap();
-    let settled = world.billing.settle(&by, first.id, 1).await;
+    world
+        .billing
+        .release(&by, first.reservation.id)
+        .await
+        .unwrap();
+    world
+        .billing
+        .release(&by, first.reservation.id)
+        .await
+        .unwrap();
+    let settled = world.billing.settle(&by, first.reservation.id, 1).await;
     assert!(matches!(settled, Err(FinishError::Settled)));
     assert_eq!(world.used(&by, key).await.0, 1);
     world.set_clock(START + Duration::seconds(60));
     assert_eq!(world.used(&by, key).await.0, 0);
-    world.billing.settle(&by, second.id, 7).await.unwrap();
-    world.billing.settle(&by, second.id, 7).await.unwrap();
+    world
+        .billing
+        .settle(&by, second.reservation.id, 7)
+        .await
+        .unwrap();
+    world
+        .billing
+        .settle(&by, second.reservation.id, 7)
+        .await
+        .unwrap();
     assert!(matches!(
-        world.billing.settle(&by, second.id, 8).await,
+        world.billing.settle(&by, second.reservation.id, 8).await,
         Err(FinishError::Settled)
     ));
     let stranger = world.tenant("other", "free").await;
     assert!(matches!(
-        world.billing.release(&stranger, second.id).await,
+        world
+            .billing
+            .release(&stranger, second.reservation.id)
+            .await,
         Err(FinishError::NotFound)
     ));
     let members = world.billing.reserve(&by, wish("max_members", 1)).await;

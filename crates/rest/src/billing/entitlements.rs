@@ -1,6 +1,9 @@
 //! What the tenant may have, and what it uses.
 
-use ::billing::{Check, Entitlement, entitlement::ReadEntitlementsError};
+use ::billing::{
+    Check, Entitlement,
+    entitlement::{Kind, ReadEntitlementsError},
+};
 use actix_web::{
     get, post,
     web::{Data, Json},
@@ -11,7 +14,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::wire_limit;
+use super::{is_false, wire_limit};
 use crate::{
     Caller, Problem, Services,
     body::{self, Body},
@@ -47,6 +50,25 @@ pub(super) struct EntitlementBody {
     /// When a quota starts anew.
     #[serde(with = "time::serde::rfc3339::option")]
     resets_at: Option<OffsetDateTime>,
+    /// What a quota starts anew with: `billing_month`, `calendar_month` or `calendar_day`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    period: Option<&'static str>,
+    /// What happens at the limit: `hard`, `soft` or `grace`.
+    enforcement: &'static str,
+    /// Stands here when more is used than the limit allows: after a change to a smaller plan, or beyond a limit that lets more through. What
+    /// is there stays.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    over_limit: bool,
+    /// Of a grace: the most that is let through; −1 has no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_limit: Option<i64>,
+    /// Of a grace that has begun: when it ends, or has ended.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    grace_ends_at: Option<OffsetDateTime>,
     /// The value of a static entitlement.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -60,7 +82,17 @@ impl From<Entitlement> for EntitlementBody {
             limit: wire_limit(entitlement.grant.maximum),
             used: entitlement.used,
             remaining: wire_limit(entitlement.remaining()),
-            resets_at: entitlement.resets_at,
+            resets_at: entitlement.resets_at(),
+            period: (entitlement.grant.kind == Kind::Quota)
+                .then_some(entitlement.grant.cycle.as_str()),
+            enforcement: entitlement.grant.enforcement.as_str(),
+            over_limit: entitlement.is_over(),
+            grace_limit: entitlement
+                .grant
+                .enforcement
+                .grace()
+                .map(|_| wire_limit(entitlement.ceiling)),
+            grace_ends_at: entitlement.grace_ends_at,
             key: entitlement.grant.key,
             value: entitlement.grant.value,
         }
@@ -100,6 +132,10 @@ struct CheckedBody {
     used: i64,
     /// −1 is unlimited.
     remaining: i64,
+    /// Stands here when it would be allowed beyond the limit, which is only told, or grants a grace.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    over: bool,
     /// Why not: `billing.limit_reached`, or `billing.unknown_entitlement` when neither plan nor override names the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
@@ -114,6 +150,7 @@ impl From<Check> for CheckedBody {
                 limit: 0,
                 used: 0,
                 remaining: 0,
+                over: false,
                 code,
             };
         };
@@ -122,6 +159,7 @@ impl From<Check> for CheckedBody {
             limit: wire_limit(entitlement.grant.maximum),
             used: entitlement.used,
             remaining: wire_limit(entitlement.remaining()),
+            over: answer.is_over,
             code: (!answer.allowed).then_some("billing.limit_reached"),
         }
     }

@@ -2,28 +2,34 @@
 
 use ::billing::{
     Outcome, Reservation, Wish,
-    reservation::{FinishError, ReserveError},
+    reservation::{Filter, FinishError, ListReservationsError, ReserveError},
 };
 use actix_web::{
-    HttpResponse, post,
+    HttpResponse, get, post,
     web::{Data, Json},
 };
 use kernel::ReservationId;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
+use super::is_false;
 use crate::{
     Caller, Problem, Services,
-    body::{self, Body, PathId},
+    body::{self, Body, Params, PathId},
     openapi::texts::ShortText,
+    page::{ListBody, PageQuery},
 };
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(reserve).service(settle).service(release);
+    config
+        .service(list)
+        .service(reserve)
+        .service(settle)
+        .service(release);
 }
 
 impl From<ReserveError> for Problem {
@@ -33,6 +39,16 @@ impl From<ReserveError> for Problem {
             ReserveError::Invalid(error) => error.into(),
             ReserveError::Limit(error) => error.into(),
             ReserveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ListReservationsError> for Problem {
+    fn from(error: ListReservationsError) -> Self {
+        match error {
+            ListReservationsError::Denied(error) => error.into(),
+            ListReservationsError::Invalid(error) => error.into(),
+            ListReservationsError::Store(error) => error.into(),
         }
     }
 }
@@ -98,6 +114,10 @@ struct ReservationBody {
     /// `open`, `settled` or `released`. An open one counts until `expires_at`.
     status: &'static str,
     settled_quantity: Option<i64>,
+    /// Stands in the answer that made it, when more is used with it than the limit allows, which is only told, or grants a grace.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    over: bool,
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -115,10 +135,53 @@ impl From<Reservation> for ReservationBody {
                 Outcome::Settled { quantity } => Some(quantity),
                 Outcome::Open | Outcome::Released => None,
             },
+            over: false,
             expires_at: reservation.expires_at,
             created_at: reservation.created_at,
         }
     }
+}
+
+/// Which reservations are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ReservationQuery {
+    /// Of this entitlement.
+    #[param(value_type = Option<ShortText>)]
+    key: Option<String>,
+    /// `open`, `settled` or `released`.
+    #[param(pattern = "^(open|settled|released)$")]
+    status: Option<String>,
+    /// Rows in the page, 1 to 100; 50 when not given.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-fA-F]{2})*$")]
+    cursor: Option<String>,
+}
+
+/// Reservations, newest first, until 35 days after they are over: whoever lost an answer finds here what it was. Needs `resource.read`.
+#[utoipa::path(
+    tag = "billing",
+    params(ReservationQuery),
+    responses((status = 200, description = "A page of reservations", body = ListBody<ReservationBody>))
+)]
+#[get("/v1/reservations")]
+async fn list(
+    services: Data<Services>,
+    caller: Caller,
+    Params(query): Params<ReservationQuery>,
+) -> Result<Json<ListBody<ReservationBody>>, Problem> {
+    let page = PageQuery {
+        limit: query.limit,
+        cursor: query.cursor,
+    };
+    let filter = Filter::parse(query.key, query.status.as_deref())?;
+    let page = services
+        .billing
+        .reservations(&caller, filter, page.parse()?)
+        .await?;
+    Ok(Json(ListBody::of(page, ReservationBody::from)))
 }
 
 /// Holds quantity, within the plan's limit. Needs `resource.write`.
@@ -141,8 +204,11 @@ async fn reserve(
         quantity: body.quantity,
         ttl_seconds: body.ttl_seconds,
     };
-    let reservation = services.billing.reserve(&caller, wish).await?;
-    Ok(HttpResponse::Created().json(ReservationBody::from(reservation)))
+    let reserved = services.billing.reserve(&caller, wish).await?;
+    Ok(HttpResponse::Created().json(ReservationBody {
+        over: reserved.is_over,
+        ..reserved.reservation.into()
+    }))
 }
 
 /// Says what was used after all, and ends the hold. Needs `resource.write`.

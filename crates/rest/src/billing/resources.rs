@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::is_false;
 use crate::{
     Caller, Problem, Services,
     body::Params,
@@ -63,6 +64,10 @@ struct ResourceBody {
     external_id: String,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    /// Stands in the answer that registered it, when there are more now than the limit allows, which is only told, or grants a grace.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    over: bool,
 }
 
 impl From<Resource> for ResourceBody {
@@ -71,6 +76,7 @@ impl From<Resource> for ResourceBody {
             kind: resource.kind,
             external_id: resource.external_id,
             created_at: resource.created_at,
+            over: false,
         }
     }
 }
@@ -101,7 +107,10 @@ async fn put(
             .put_resource(&caller, kind, external_id)
             .await?
         {
-            Put::Created(one) => HttpResponse::Created().json(ResourceBody::from(one)),
+            Put::Created { resource, is_over } => HttpResponse::Created().json(ResourceBody {
+                over: is_over,
+                ..resource.into()
+            }),
             Put::Unchanged(one) => HttpResponse::Ok().json(ResourceBody::from(one)),
         },
     )

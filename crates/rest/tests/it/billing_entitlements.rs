@@ -34,6 +34,7 @@ async fn entitlements_tell_plan_limit_and_use() {
     let members = entitlement(&ann, "max_members").await;
     let expected = json!({
         "key": "max_members", "kind": "limit", "limit": 3, "used": 1, "remaining": 2, "resets_at": null,
+        "enforcement": "hard",
     });
     assert_eq!(members, expected);
     assert_eq!(entitlement(&ann, "max_projects").await["used"], 0);

@@ -11,6 +11,8 @@ extern crate plinth_rest as rest;
 
 mod billing_entitlements;
 mod billing_invoices;
+mod billing_limits;
+mod billing_overrides;
 mod billing_plans;
 mod billing_resources;
 mod errors;

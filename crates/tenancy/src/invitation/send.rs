@@ -78,6 +78,7 @@ pub fn invite(
     store
         .insert_invitation(&invitation)
         .map_err(|error| already_invited(error, &invitation))?;
+    store.seat_taken(tenant_id, now)?;
     store.publish(invitation.send(now))?;
     store.record(
         NewEvent::new(
@@ -136,6 +137,7 @@ pub fn resend(
     store
         .update_invitation(&invitation, now)
         .map_err(|error| already_invited(error, &invitation))?;
+    store.seat_taken(tenant_id, now)?;
     store.publish(invitation.send(now))?;
     let event = NewEvent::new(
         tenant_id,

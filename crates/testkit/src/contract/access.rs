@@ -147,7 +147,7 @@ pub async fn roles_add_up_to_what_a_person_may_do(backend: &impl Backend) {
         "usage.read",
         "resource.read",
     ];
-    let global = ["billing.*", "tenant.read"];
+    let global = ["billing.*", "tenant.read", "entitlement.override"];
     let expected = UserAccess {
         user,
         session_is_live: true,

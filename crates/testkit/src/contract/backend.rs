@@ -50,6 +50,12 @@ pub trait Backend {
     /// Plans, subscriptions, counts, reservations, resources and invoices.
     fn billing(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>>;
 
+    /// Usage of all tenants, as far as quotas count it, as a worker sees it.
+    fn quota_watch(&self) -> Arc<dyn UnitOfWork<dyn ::billing::QuotaWatch>>;
+
+    /// Billing of one tenant, as a worker works on it.
+    fn billing_of_worker(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>>;
+
     /// The queue, as a request sees it.
     fn queue(&self) -> Arc<dyn UnitOfWork<dyn app::queue::Queue>>;
 
@@ -135,6 +141,14 @@ impl Backend for Postgres {
         self.app.unit_of_work(|tx| tx)
     }
 
+    fn quota_watch(&self) -> Arc<dyn UnitOfWork<dyn ::billing::QuotaWatch>> {
+        self.worker.unit_of_work(|tx| tx)
+    }
+
+    fn billing_of_worker(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>> {
+        self.worker.unit_of_work(|tx| tx)
+    }
+
     fn queue(&self) -> Arc<dyn UnitOfWork<dyn app::queue::Queue>> {
         self.app.unit_of_work(|tx| tx)
     }
@@ -203,6 +217,14 @@ impl Backend for Memory {
     }
 
     fn billing(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn quota_watch(&self) -> Arc<dyn UnitOfWork<dyn ::billing::QuotaWatch>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn billing_of_worker(&self) -> Arc<dyn UnitOfWork<dyn ::billing::Store>> {
         self.unit_of_work(|tx| tx)
     }
 

@@ -67,10 +67,20 @@ fn grant(
     tenant_id: TenantId,
     given: Override,
 ) -> Result<(), Box<dyn Error>> {
-    let Override { grant, expires_at } = given;
+    let Override {
+        grant,
+        expires_at,
+        reason,
+    } = given;
+    let grace = grant.enforcement.grace();
+    let percent = grace.and_then(|grace| grace.percent).map(i32::from);
+    let seconds = grace
+        .and_then(|grace| grace.lasts)
+        .map(|lasts| lasts.whole_seconds());
     sql_query(
-        "insert into tenant_entitlement_overrides (tenant_id, key, kind, maximum, metric, value, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into tenant_entitlement_overrides (tenant_id, key, kind, maximum, metric, value, expires_at, cycle, enforcement,
+             grace_percent, grace_seconds, reason)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind::<SqlUuid, _>(tenant_id.as_uuid())
     .bind::<Text, _>(grant.key)
@@ -79,6 +89,11 @@ fn grant(
     .bind::<Nullable<Text>, _>(grant.metric)
     .bind::<Nullable<Jsonb>, _>(grant.value)
     .bind::<Nullable<Timestamptz>, _>(expires_at)
+    .bind::<Text, _>(grant.cycle.as_str())
+    .bind::<Text, _>(grant.enforcement.as_str())
+    .bind::<Nullable<Integer>, _>(percent)
+    .bind::<Nullable<BigInt>, _>(seconds)
+    .bind::<Nullable<Text>, _>(reason)
     .execute(conn)?;
     Ok(())
 }

@@ -38,13 +38,7 @@ async fn save(backend: &impl Backend, one: &Subscription) {
 }
 
 fn limit(key: &str, maximum: Option<i64>) -> Grant {
-    Grant {
-        key: key.to_owned(),
-        kind: Kind::Limit,
-        maximum,
-        metric: None,
-        value: None,
-    }
+    Grant::new(key, Kind::Limit, maximum)
 }
 
 /// All that a plan grants, by key, or what it says about one; nothing without a subscription.
@@ -135,6 +129,7 @@ pub async fn overrides_are_told_beside_the_plan(backend: &impl Backend) {
     let agents = Override {
         grant: limit("max_agents", None),
         expires_at: Some(fixture::at(-1)),
+        reason: None,
     };
     let region = Override {
         grant: Grant {
@@ -143,6 +138,7 @@ pub async fn overrides_are_told_beside_the_plan(backend: &impl Backend) {
             ..limit("region", None)
         },
         expires_at: None,
+        reason: None,
     };
     let calls = Override {
         grant: Grant {
@@ -151,6 +147,7 @@ pub async fn overrides_are_told_beside_the_plan(backend: &impl Backend) {
             ..limit("calls", Some(7))
         },
         expires_at: Some(fixture::at(99)),
+        reason: None,
     };
     for given in [&agents, &region, &calls] {
         let seed = BillingSeed::Override(id, given.clone());

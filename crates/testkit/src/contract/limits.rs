@@ -61,7 +61,7 @@ fn put_one(store: &mut dyn Store, tenant_id: TenantId, number: usize) -> Result<
     let kind = ResourceKind::parse("agents").unwrap();
     let name = ExternalId::parse(&number.to_string()).unwrap();
     let put = resource::put(store, &kind, &name, &principal(tenant_id), fixture::at(1))?;
-    assert!(matches!(put, Put::Created(_)), "{put:?}");
+    assert!(matches!(put, Put::Created { .. }), "{put:?}");
     Ok(())
 }
 
@@ -143,7 +143,12 @@ pub async fn what_is_held_comes_back(backend: &impl Backend) {
     reserve(60).await.unwrap();
     assert!(matches!(reserve(61).await, Err(ReserveError::Limit(_))));
     let given_back = within(backend, id, move |store| {
-        reservation::release(store, second.id, &principal(id), fixture::at(62))
+        reservation::release(
+            store,
+            second.reservation.id,
+            &principal(id),
+            fixture::at(62),
+        )
     });
     given_back.await.unwrap();
     reserve(62).await.unwrap();

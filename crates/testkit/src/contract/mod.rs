@@ -36,6 +36,8 @@
 //! | `subscribed` | tenants that have a plan |
 //! | `billing_seed` | [`BillingSeed`]: what no port of billing writes |
 //! | `plans`, `subscriptions`, `entitlements`, `reservations`, `resources`, `invoices` | the ports of `billing` |
+//! | `standings`, `overrides`, `thresholds` | more of them: what a decision needs in one go, what operators give, what follows from the use of a limit |
+//! | `enforcement` | what happens at a limit |
 //! | `limits` | that nobody gets more than the plan allows, however many ask at once |
 //! | `queue`, `schedules` | `app::queue` and `app::schedule` |
 //! | `idempotency` | `app::idempotency::Store`, and that a lost lease cannot commit |
@@ -51,6 +53,7 @@ pub mod access;
 pub mod audit;
 pub mod backend;
 mod billing_seed;
+pub mod enforcement;
 pub mod entitlements;
 pub mod fixture;
 pub mod idempotency;
@@ -63,6 +66,7 @@ pub mod limits;
 pub mod members;
 pub mod meter_versions;
 pub mod meters;
+pub mod overrides;
 pub mod people;
 pub mod plans;
 pub mod projects;
@@ -74,10 +78,12 @@ pub mod rollups;
 pub mod schedules;
 pub mod seed;
 pub mod sessions;
+pub mod standings;
 mod subscribed;
 pub mod subscriptions;
 pub mod tenants;
 mod tests;
+pub mod thresholds;
 pub mod unit_of_work;
 pub mod upkeep;
 pub mod usage_days;

@@ -43,12 +43,10 @@ fn plan(row: Row, keys: &[&str], prices: Vec<Price>) -> Plan {
     let (code, version, name, amount, limits) = row;
     let grants = keys.iter().zip(limits).map(|(key, limit)| {
         let is_quota = *key == "tasks_per_month";
+        let kind = if is_quota { Kind::Quota } else { Kind::Limit };
         Grant {
-            key: (*key).to_owned(),
-            kind: if is_quota { Kind::Quota } else { Kind::Limit },
-            maximum: (*limit != UNLIMITED).then_some(*limit),
             metric: is_quota.then(|| "task_completed".to_owned()),
-            value: None,
+            ..Grant::new(*key, kind, (*limit != UNLIMITED).then_some(*limit))
         }
     });
     Plan {

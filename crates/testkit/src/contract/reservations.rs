@@ -1,7 +1,7 @@
 //! `billing::Reservations`.
 
-use billing::{Outcome, Reservation};
-use kernel::{ReservationId, Scope, StoreError, TenantId};
+use billing::{Outcome, Reservation, reservation::Filter};
+use kernel::{Cursor, PageRequest, ReservationId, Scope, StoreError, TenantId};
 
 use super::{
     Backend, fixture,
@@ -140,4 +140,63 @@ pub async fn one_of_several_finishes_a_reservation(backend: &impl Backend) {
         finished += caller.await.unwrap().unwrap();
     }
     assert_eq!(finished, 1);
+}
+
+/// All of them, whatever became of them, newest first; of one key or one state where that is asked; a page and one more at a time, behind
+/// the last one seen.
+pub async fn reservations_come_newest_first_a_page_at_a_time(backend: &impl Backend) {
+    let id = tenant_on(backend, "acme", "free").await.tenant_id;
+    let stranger = tenant_on(backend, "other", "free").await.tenant_id;
+    let mut all = Vec::new();
+    for second in 0..5 {
+        let one = Reservation {
+            id: ReservationId::new(fixture::at(second)),
+            key: if second % 2 == 0 { "even" } else { "odd" }.to_owned(),
+            outcome: [
+                Outcome::Open,
+                Outcome::Released,
+                Outcome::Settled { quantity: 1 },
+            ][usize::try_from(second % 3).unwrap()],
+            ..reservation(id)
+        };
+        let open = Reservation {
+            outcome: Outcome::Open,
+            ..one.clone()
+        };
+        insert(backend, &open).await.unwrap();
+        if one.outcome != Outcome::Open {
+            let finished = one.clone();
+            let finishing = within(backend, id, move |store| {
+                store.finish_reservation(&finished, fixture::at(9))
+            });
+            finishing.await.unwrap();
+        }
+        all.insert(0, one);
+    }
+    let listed = |scope: TenantId, filter: Filter, after: Option<ReservationId>| {
+        within(backend, scope, move |store| {
+            let page = PageRequest {
+                limit: 2,
+                cursor: None::<Cursor>,
+            };
+            store.reservations(id, &filter, &page, after)
+        })
+    };
+    let everything = Filter::default;
+    assert_eq!(listed(id, everything(), None).await, Ok(all[..3].to_vec()));
+    let behind = listed(id, everything(), Some(all[1].id)).await;
+    assert_eq!(behind, Ok(all[2..].to_vec()));
+    let odd = Filter::parse(Some("odd".to_owned()), None).unwrap();
+    let expected = vec![all[1].clone(), all[3].clone()];
+    assert_eq!(listed(id, odd, None).await, Ok(expected));
+    for (status, places) in [
+        ("open", vec![1, 4]),
+        ("released", vec![0, 3]),
+        ("settled", vec![2]),
+    ] {
+        let filter = Filter::parse(None, Some(status)).unwrap();
+        let expected: Vec<_> = places.into_iter().map(|at| all[at].clone()).collect();
+        assert_eq!(listed(id, filter, None).await, Ok(expected), "{status}");
+    }
+    assert_eq!(listed(stranger, everything(), None).await, Ok(Vec::new()));
 }

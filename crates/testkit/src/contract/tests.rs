@@ -201,6 +201,25 @@ macro_rules! contract_tests {
                 a_reservation_holds_something_for_somebody
                 reservations_of_another_tenant_are_not_there
                 one_of_several_finishes_a_reservation
+                reservations_come_newest_first_a_page_at_a_time
+            }
+            standings {
+                a_standing_is_what_the_other_questions_answer
+                a_standing_is_of_a_tenant_in_scope
+            }
+            overrides {
+                an_override_is_read_back_as_it_was_written
+                an_override_takes_the_place_of_the_one_before
+                persons_need_a_role_over_the_deployment
+                overrides_of_another_tenant_are_not_there
+            }
+            thresholds {
+                a_threshold_is_new_once
+                a_threshold_goes_with_its_transaction
+                one_of_several_reaches_a_threshold
+                old_thresholds_are_forgotten
+                a_grace_is_remembered_until_it_ends
+                metered_use_is_found_until_the_mark_moves
             }
             resources {
                 a_thing_is_there_until_it_is_removed
@@ -217,6 +236,18 @@ macro_rules! contract_tests {
                 things_and_reservations_share_a_limit
                 what_is_held_comes_back
                 each_tenant_has_its_own_limit
+            }
+            enforcement {
+                a_soft_limit_lets_through_and_tells
+                grace_reaches_so_far
+                grace_lasts_from_the_first_crossing
+                an_override_counts_until_it_expires
+                a_quota_starts_anew_with_its_period
+                thresholds_are_told_once_by_takers
+                thresholds_of_metered_use_are_told_once_by_watchers
+                overrides_leave_a_trace
+                what_is_not_counted_is_not_taken
+                a_seat_and_a_project_are_told_as_well
             }
             queue {
                 a_job_is_claimed_as_it_was_queued

@@ -1,5 +1,6 @@
 //! How much of a counted thing a tenant may have: billing's answer to the gates of other domains.
 
+use billing::Counts;
 use kernel::{Allowance, StoreError, TenantId};
 use time::OffsetDateTime;
 
@@ -11,19 +12,12 @@ impl MemoryTx {
     /// # Errors
     /// [`StoreError::Unexpected`] when the tenant is not there.
     pub(super) fn allowance(
-        &self,
+        &mut self,
         tenant_id: TenantId,
         key: &str,
         at: OffsetDateTime,
     ) -> Result<Allowance, StoreError> {
-        self.row_of_tenant(tenant_id)?;
-        let granted = self.granted_to(tenant_id, Some(key), at);
-        let plan = granted.plan_code();
-        let grant = granted.in_force(at).pop();
-        Ok(Allowance {
-            max: grant.map_or(Some(0), |grant| grant.maximum),
-            plan,
-        })
+        Ok(self.standing(tenant_id, key, at)?.allowance(at))
     }
 }
 

@@ -12,6 +12,9 @@ const INNER: &str =
     "takes anybody's id, and no log-in may call it: whoever does has asked for the person first";
 const PURE: &str = "reads no table";
 const IDS: &str = "for the worker: ids across tenants, and nothing else of a row";
+const METERS: &str = "for the worker: tenants, keys of meters and times of use across tenants";
+const OVERRIDE: &str =
+    "asks whether the transaction is an operator's, and writes in the tenant of the transaction";
 const UPKEEP: &str = "for the worker: answers a number";
 const OWNER: &str = "runs as whoever calls it, and no log-in may";
 const TRIGGER: &str =
@@ -54,6 +57,9 @@ pub(super) const BODIES: Gate = Gate {
         ("app.protect_own_rows(regclass,text,text) 87b49146098cb3de", OWNER),
         ("app.protect_table(regclass,text) ee5f5d0d24172a64", OWNER),
         ("app.publish_plan(text,jsonb,jsonb) 259c9da28786bb45", OWNER),
+        ("app.may_override() 9832b16dc8aa6d42", OPERATOR),
+        ("app.put_override(text,text,bigint,text,jsonb,text,text,integer,bigint,text,timestamp with time zone) 1cb6e3bf5d84bfdd", OVERRIDE),
+        ("app.delete_override(text) 4a8ca2ff7c700845", OVERRIDE),
         ("app.rebase_usage_watermark() dd183da23e4d0850", OWNER),
         ("app.ring_id() ce300af434fa8378", TRIGGER),
         ("app.ring_tenant() c9337fbb6e287686", TRIGGER),
@@ -65,6 +71,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.tenant_policy(text) 8865b0a92ad92f2f", PURE),
         ("app.touch_api_keys(uuid[],uuid[],timestamp with time zone[]) 98fd771b17b06921", TOUCH),
         ("app.touch_updated_at() 85400a5a23d2376a", TRIGGER),
+        ("app.touched_quotas(bigint) 32e31d82921203ce", METERS),
         ("app.usage_month(timestamp with time zone) 00537cf8543b63f0", PURE),
         ("app.usage_received_at() 6fd0edafae3108f1", PURE),
         ("app.usage_zones(uuid[]) 250bea3c2ea37f4c", IDS),

@@ -6,6 +6,7 @@ const WORKER: &str = "a job of the worker; no other log-in may call it";
 const NO_SETTING: &str = "answers about the person of the transaction only";
 const BY_SECRET: &str =
     "looks up one row, by what only its holder knows or by what a provider signed";
+const OPERATORS: &str = "for operators, in the tenant of the transaction; answers nothing";
 const BY_ID: &str = "looks up by an id that cannot be guessed";
 pub(super) const FUNCTIONS: Gate = Gate {
     rule: "
@@ -43,6 +44,8 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_worker: auth.user_has_permission(text,uuid)", NO_SETTING),
         ("plinth_app: app.memberships_of(uuid)", NO_SETTING),
         ("plinth_app: app.admin_tenants(uuid,integer)", "for operators, a page at a time"),
+        ("plinth_app: app.put_override(text,text,bigint,text,jsonb,text,text,integer,bigint,text,timestamp with time zone)", OPERATORS),
+        ("plinth_app: app.delete_override(text)", OPERATORS),
         ("plinth_app: app.slug_is_free(text,uuid)", "yes or no; a slug is a public name"),
         ("plinth_app: app.tenant_of_invitation(uuid)", BY_ID),
         ("plinth_app: app.tenant_of_slug(text)", "an id for a public name; nothing is reached by an id alone"),
@@ -60,6 +63,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_worker: app.ensure_usage_partitions(integer)", WORKER),
         ("plinth_worker: app.expired_invitations(timestamp with time zone,integer)", WORKER),
         ("plinth_worker: app.long_frozen_tenants(timestamp with time zone,integer)", WORKER),
+        ("plinth_worker: app.touched_quotas(bigint)", WORKER),
         ("plinth_worker: app.usage_zones(uuid[])", WORKER),
     ],
 };

@@ -63,6 +63,7 @@ pub(super) const GRANTS: Gate = Gate {
         ("plinth_app: has UPDATE on api_keys revoked_reason", ROTATED),
         ("plinth_app: has UPDATE on api_keys overlap_until", ROTATED),
         ("plinth_worker: has UPDATE on usage_watermark", "the rollup moves it"),
+        ("plinth_worker: has UPDATE on quota_watch", "whoever looked moves it"),
     ],
 };
 

@@ -175,7 +175,12 @@ fn by_operation(operation: &str, name: &str) -> Option<Fill> {
             Fill::Id(Kind::Meter)
         }
         ("api_keys_verify", "key") => Fill::Id(Kind::KeyText),
-        ("entitlements_check" | "quota_reservations_reserve", "key") => Fill::Id(Kind::Entitlement),
+        ("entitlements_check" | "quota_reservations_reserve" | "reservations_list", "key") => {
+            Fill::Id(Kind::Entitlement)
+        }
+        ("admin_tenants_put_override" | "admin_tenants_remove_override", "key") => {
+            Fill::Id(Kind::Entitlement)
+        }
         ("projects_add_environment", "kind") => Fill::Plain(json!("dev")),
         ("projects_add_environment", "name") => Fill::Plain(json!("preview")),
         ("admin_tenants_transition", "verb") => Fill::Plain(json!("freeze")),
@@ -230,6 +235,11 @@ fn by_name(name: &str) -> Option<Fill> {
         "aggregation" => Fill::Plain(json!("sum")),
         "unit" | "source" | "model" | "value_field" | "reason" => Fill::Plain(json!("probe")),
         "dimensions" => Fill::Plain(json!([])),
+        "status" => Fill::Plain(json!("open")),
+        "value" => Fill::Plain(json!({})),
+        "period" => Fill::Plain(json!("calendar_day")),
+        "enforcement" => Fill::Plain(json!("grace")),
+        "grace_percent" | "grace_seconds" => Fill::Plain(json!(60)),
         "metadata" => Fill::Plain(json!({})),
         "allows_negative" | "strict" | "backfill" => Fill::Plain(json!(false)),
         "limit" => Fill::Plain(json!(2)),

@@ -1,6 +1,9 @@
 -- What no route makes yet, for a tenant that the routes have made. {tenant}, {person} and {project} are ids, {name} is the tenant's own word.
 insert into tenant_external_refs (tenant_id, kind, external_id) values ('{tenant}', 'clerk', 'org_{name}');
 insert into tenant_entitlement_overrides (tenant_id, key, kind, maximum) values ('{tenant}', 'max_{name}', 'limit', 7);
+insert into entitlement_thresholds (tenant_id, key, period_start, maximum, threshold, used, reached_at)
+    values ('{tenant}', 'max_{name}', '2026-01-01 00:00Z', 7, 80, 6, '2026-01-01 00:00Z');
+insert into entitlement_graces (tenant_id, key, started_at) values ('{tenant}', 'max_{name}', '2026-01-01 00:00Z');
 insert into user_identities (issuer, subject, user_id) values ('https://idp.example.com', 'subject-of-{name}', '{person}');
 insert into custom_roles (tenant_id, key, name, permissions) values ('{tenant}', 'role_of_{name}', 'Role of {name}', '{}');
 insert into usage_rollups (tenant_id, meter_id, bucket, project_id, user_id, model, sum, count, min, max, first_at, last_at)

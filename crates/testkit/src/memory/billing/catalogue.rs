@@ -190,11 +190,8 @@ fn grant((key, maximum): &(&str, Option<i64>)) -> Grant {
         Kind::Quota
     };
     Grant {
-        key: (*key).to_owned(),
-        kind,
-        maximum: *maximum,
         metric: (*key == "tasks_per_month").then(|| "task_completed".to_owned()),
-        value: None,
+        ..Grant::new(*key, kind, *maximum)
     }
 }
 

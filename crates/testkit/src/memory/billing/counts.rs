@@ -1,6 +1,9 @@
 //! What a tenant may have, and what it uses, in memory.
 
-use billing::{Counts, Granted, Outcome, Period, resource, subscription::Status};
+use billing::{
+    Anchor, Counts, Granted, Outcome, Period, Standing, Subscriptions, resource,
+    subscription::Status,
+};
 use kernel::{Quantity, StoreError, TenantId};
 use time::OffsetDateTime;
 
@@ -60,6 +63,30 @@ impl Counts for MemoryTx {
         at: OffsetDateTime,
     ) -> Result<Granted, StoreError> {
         Ok(self.granted_to(tenant_id, key, at))
+    }
+
+    fn standing(
+        &mut self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> Result<Standing, StoreError> {
+        let zone = self.tenant_zone(tenant_id)?;
+        let anchor = self.live_subscription(tenant_id).map(|one| Anchor {
+            at: one.anchor,
+            zone: one.zone.clone(),
+        });
+        let granted = self.granted_to(tenant_id, Some(key), at);
+        Ok(Standing {
+            plan: granted.plan.clone(),
+            grant: granted.in_force(at).pop(),
+            anchor,
+            zone,
+            things: self.gauge_used(tenant_id, key, at)?,
+            held: self.reserved(tenant_id, key, at)?,
+            crossing: self.crossing(tenant_id, key),
+            watermark: self.watermark()?,
+        })
     }
 
     fn gauge_used(

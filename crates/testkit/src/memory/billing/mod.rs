@@ -6,19 +6,22 @@
 //! | `plans` | which plans are on sale, and every version that was |
 //! | `subscriptions` | subscriptions and the plans they have had |
 //! | `counts` | what a tenant may have, and what it uses |
+//! | `overrides`, `thresholds` | what operators give; what follows from the use of a limit |
 //! | `reservations`, `resources`, `invoices` | what their names say |
 
 mod catalogue;
 mod counts;
 mod invoices;
+mod overrides;
 mod plans;
 mod reservations;
 mod resources;
 mod subscriptions;
+mod thresholds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use billing::{Invoice, Override, PlanRef, Subscription, subscription::Status};
+use billing::{Crossing, Invoice, Override, PlanRef, Subscription, subscription::Status};
 use kernel::{InvoiceId, ReservationId, StoreError, SubscriptionId, TenantId};
 use tenancy::Tenant;
 use time::OffsetDateTime;
@@ -33,6 +36,11 @@ pub(super) struct Tables {
     plan_changes: BTreeMap<(TenantId, SubscriptionId, OffsetDateTime), PlanRef>,
     overrides: BTreeMap<(TenantId, String), Override>,
     reservations: BTreeMap<(TenantId, ReservationId), reservations::Row>,
+    /// Thresholds that were told, by key, start of the period, limit and percent.
+    thresholds: BTreeSet<(TenantId, String, OffsetDateTime, i64, i16)>,
+    crossings: BTreeMap<(TenantId, String), Crossing>,
+    /// How many events were looked through for thresholds.
+    watched: usize,
     /// When a thing was registered, by kind and name.
     resources: BTreeMap<(TenantId, String, String), OffsetDateTime>,
     invoices: BTreeMap<(TenantId, InvoiceId), Invoice>,

@@ -85,6 +85,12 @@ impl Plans {
         self.version(sold)
     }
 
+    /// Whether any version of any plan grants something like this.
+    pub(super) fn grant_something(&self, like: impl Fn(&Grant) -> bool) -> bool {
+        let grants = self.versions.values().flat_map(|one| &one.plan.grants);
+        grants.into_iter().any(like)
+    }
+
     /// What a version of a plan grants: all of it, or what it says about one key.
     pub(super) fn grants(&self, plan: &PlanRef, key: Option<&str>) -> Vec<Grant> {
         let grants = self.version(plan).map(|plan| plan.grants.iter());

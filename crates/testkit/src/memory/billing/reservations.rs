@@ -1,7 +1,7 @@
 //! Reservations of quota and concurrency, in memory.
 
-use billing::{Reservation, Reservations};
-use kernel::{ReservationId, StoreError, TenantId};
+use billing::{Reservation, Reservations, reservation::Filter};
+use kernel::{PageRequest, ReservationId, StoreError, TenantId};
 use time::OffsetDateTime;
 
 use crate::memory::{MemoryTx, conflict, oldest};
@@ -80,5 +80,28 @@ impl Reservations for MemoryTx {
             row.finished_at = Some(at);
         }
         Ok(())
+    }
+
+    fn reservations(
+        &mut self,
+        tenant_id: TenantId,
+        filter: &Filter,
+        page: &PageRequest,
+        after: Option<ReservationId>,
+    ) -> Result<Vec<Reservation>, StoreError> {
+        let newest_first = self.tables.billing.reservations.values().rev();
+        Ok(newest_first
+            .map(|row| &row.reservation)
+            .filter(|one| one.tenant_id == tenant_id && self.sees(tenant_id))
+            .filter(|one| filter.key.as_ref().is_none_or(|key| one.key == *key))
+            .filter(|one| {
+                filter
+                    .status
+                    .is_none_or(|status| one.outcome.as_str() == status)
+            })
+            .filter(|one| after.is_none_or(|after| one.id < after))
+            .take(page.limit as usize + 1)
+            .cloned()
+            .collect())
     }
 }

@@ -63,6 +63,10 @@ impl InvitationStore for MemoryTx {
         Ok((allowance, self.seats_taken(tenant_id, now)))
     }
 
+    fn seat_taken(&mut self, tenant_id: TenantId, now: OffsetDateTime) -> Result<(), StoreError> {
+        billing::take::taken(self, tenant_id, "max_members", now)
+    }
+
     fn insert_invitation(&mut self, invitation: &Invitation) -> Result<(), StoreError> {
         self.must_see(invitation.tenant_id)?;
         let key = (invitation.tenant_id, invitation.id);

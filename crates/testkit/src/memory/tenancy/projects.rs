@@ -2,6 +2,7 @@
 
 use kernel::{Allowance, EnvironmentId, ProjectId, StoreError, TenantId};
 use tenancy::{Environment, Project, ProjectStore, Slug};
+use time::OffsetDateTime;
 
 use crate::memory::{MemoryTx, conflict, must_exist};
 
@@ -32,6 +33,14 @@ impl ProjectStore for MemoryTx {
     fn project_allowance(&mut self, tenant_id: TenantId) -> Result<(Allowance, i64), StoreError> {
         let allowance = self.allowance(tenant_id, "max_projects", self.now)?;
         Ok((allowance, self.projects_counted(tenant_id)))
+    }
+
+    fn project_taken(
+        &mut self,
+        tenant_id: TenantId,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        billing::take::taken(self, tenant_id, "max_projects", now)
     }
 
     fn insert_project(&mut self, project: &Project) -> Result<(), StoreError> {

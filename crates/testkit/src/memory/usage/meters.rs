@@ -52,6 +52,16 @@ fn standard() -> impl Iterator<Item = Meter> {
 }
 
 impl MemoryTx {
+    /// The key of a meter, whoever asks.
+    pub(super) fn key_of_meter(&self, tenant_id: TenantId, id: MeterId) -> Option<String> {
+        let own = self.tables.usage.meters.iter();
+        let own = own.filter(|((owner, _), _)| *owner == tenant_id);
+        standard()
+            .chain(own.map(|(_, meter)| meter.clone()))
+            .find(|meter| meter.id == id)
+            .map(|meter| meter.key)
+    }
+
     /// One meter a key, by key: where both have it, the tenant's own.
     pub(super) fn effective_meters(&self, tenant_id: TenantId) -> Vec<Meter> {
         let own = self.tables.usage.meters.iter();

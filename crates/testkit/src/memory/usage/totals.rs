@@ -9,6 +9,20 @@ use super::read;
 use crate::memory::MemoryTx;
 
 impl MemoryTx {
+    /// Whose meters were used when, of the events from the one numbered `since` on, and how many events there are.
+    pub(in crate::memory) fn usage_since(
+        &self,
+        since: usize,
+    ) -> (usize, Vec<(TenantId, String, OffsetDateTime)>) {
+        let usage = &self.tables.usage;
+        let events = usage.events.iter().take(usage.committed).skip(since);
+        let used = events.filter_map(|event| {
+            let key = self.key_of_meter(event.tenant_id, event.metered.meter_id)?;
+            Some((event.tenant_id, key, event.metered.occurred_at))
+        });
+        (usage.committed, used.collect())
+    }
+
     /// A watermark that everything committed by now is behind, and nothing else: the number of events.
     pub(in crate::memory) fn usage_watermark(&self) -> String {
         self.tables.usage.committed.to_string()
