@@ -3,7 +3,7 @@
 use deadpool_diesel::postgres::Object;
 use diesel::{
     PgConnection, RunQueryDsl,
-    connection::{AnsiTransactionManager, TransactionManager},
+    connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
     sql_query,
     sql_types::{Timestamptz, Uuid as SqlUuid},
 };
@@ -20,6 +20,13 @@ pub struct PgTx(PgConnection);
 impl PgTx {
     pub(crate) const fn conn(&mut self) -> &mut PgConnection {
         &mut self.0
+    }
+
+    /// Makes the rest of the transaction one of this tenant: for work on several tenants, one after another.
+    pub(crate) fn enter(&mut self, tenant_id: TenantId) -> Result<(), StoreError> {
+        self.0
+            .batch_execute(&format!("SET LOCAL app.tenant_id = '{tenant_id}'"))
+            .map_err(store_error)
     }
 }
 

@@ -123,7 +123,7 @@ impl NewEvent {
     /// What makes two events one: 128 bits of SHA-256 over source and id, each with its length in front.
     #[must_use]
     pub fn dedup(&self) -> Uuid {
-        digest([self.source.as_str(), &self.id])
+        dedup(&self.source, &self.id)
     }
 
     /// Tells a replay from another fact under the same id: 128 bits of SHA-256 over everything else that the sender said.
@@ -143,6 +143,11 @@ impl NewEvent {
             self.metadata.as_json().unwrap_or_default(),
         ])
     }
+}
+
+/// See [`NewEvent::dedup`].
+pub(crate) fn dedup(source: &str, id: &str) -> Uuid {
+    digest([source, id])
 }
 
 /// 128 bits of SHA-256 over texts, each with its length in front.

@@ -399,7 +399,7 @@ fn check_of_tenant(
     let request = Admitted::new(items, OPTIONS, &principal(tenant_id))?;
     let names = request.names();
     let batch = store.open_batch(tenant_id, &names.metrics(), &names.projects())?;
-    let pending = Fresh::default().sift(request.items, &batch, OPTIONS);
+    let pending = Fresh::default().sift(&request.items, &batch, OPTIONS);
     let outcome = |pending| match pending {
         Pending::Settled(ItemResult { outcome, .. }) => outcome,
         Pending::Copy { .. } => Outcome::Accepted,

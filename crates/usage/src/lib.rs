@@ -17,6 +17,7 @@
 //! | [`import`] | bringing in what another system measured |
 //! | [`query`] | asking for usage |
 //! | [`breakdown`] | by what an answer is told apart, and to what it is narrowed down |
+//! | [`raw`] | events as they were sent |
 //! | [`bucket`] | cutting a range into buckets of a time zone |
 //! | [`day`] | the daily close |
 //! | [`permissions`] | what a principal needs |
@@ -40,6 +41,7 @@ pub mod meter;
 pub mod permissions;
 pub mod ports;
 pub mod query;
+pub mod raw;
 mod reading;
 pub mod revision;
 pub mod rollup;
@@ -56,5 +58,6 @@ pub use metadata::Metadata;
 pub use meter::{Aggregation, CreateMeterError, Meter, NewMeter};
 pub use ports::{GroupStore, Intake, Ledger, Store};
 pub use query::{ReadUsageError, Summary, UsageRequest, UsageRow};
+pub use raw::{EventsRequest, FindEventError, StoredEvent};
 pub use revision::{ChangeMeterError, MeterChange, MeterError, MeterVersion};
 pub use service::{Books, ListMetersError, Usage};

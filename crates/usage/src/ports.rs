@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use bigdecimal::BigDecimal;
 use kernel::{BoxFuture, MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::{
     Meter, MeterVersion,
     day::{HeldDay, MeterDay, UsageDay},
     ingest::{Admitted, Appended, Batch, IngestError, MeteredEvent, Receipt},
     query::{After, UsageQuery, UsageRow},
+    raw::{EventsQuery, Found, Place, StoredEvent},
     rollup::Moved,
 };
 
@@ -129,6 +131,30 @@ pub trait Store: audit::Trail {
         after: Option<&After>,
         limit: u32,
     ) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// Events that match and stand before `behind` in the order of [`Place`], the last of them first, at most `limit`. MUST miss none that
+    /// was committed before the call, whether it is rolled up or not; MUST bound what it looks through, and may therefore find fewer than
+    /// there are, and say where to look on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn events(
+        &mut self,
+        tenant_id: TenantId,
+        query: &EventsQuery,
+        behind: &Place,
+        limit: u32,
+    ) -> Result<Found, StoreError>;
+
+    /// The event with this key, or of several the one that was received last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn event(
+        &mut self,
+        tenant_id: TenantId,
+        dedup: Uuid,
+    ) -> Result<Option<StoredEvent>, StoreError>;
 
     /// The tenant's time zone; UTC when the tenant is not there.
     ///

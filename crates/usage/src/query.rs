@@ -19,7 +19,7 @@ use crate::{
 pub const MAX_METRICS: usize = 100;
 
 /// No range goes further: calendars end in 9999, and a bucket needs an end.
-const END: OffsetDateTime = datetime!(9999-01-01 00:00 UTC);
+pub(crate) const END: OffsetDateTime = datetime!(9999-01-01 00:00 UTC);
 
 /// A question as a client asks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,11 +240,11 @@ fn checked(after: Option<After>) -> Result<Option<After>, FieldError> {
     ))
 }
 
-fn to_micros(at: OffsetDateTime) -> OffsetDateTime {
+pub(crate) fn to_micros(at: OffsetDateTime) -> OffsetDateTime {
     at.replace_microsecond(at.microsecond()).unwrap_or(at)
 }
 
-fn check_range(from: OffsetDateTime, to: OffsetDateTime) -> Result<(), FieldError> {
+pub(crate) fn check_range(from: OffsetDateTime, to: OffsetDateTime) -> Result<(), FieldError> {
     if from < EPOCH {
         return Err(FieldError::new(
             "from",
@@ -269,7 +269,7 @@ fn check_range(from: OffsetDateTime, to: OffsetDateTime) -> Result<(), FieldErro
     Ok(())
 }
 
-fn named_meters(
+pub(crate) fn named_meters(
     store: &mut dyn Store,
     metrics: &[String],
     by: &Principal,

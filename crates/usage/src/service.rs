@@ -14,6 +14,7 @@ use crate::{
     meter::{self, CreateMeterError, NewMeter},
     permissions,
     query::{self, ReadUsageError, Summary, UsageRequest, UsageRow},
+    raw::{self, EventsRequest, FindEventError, StoredEvent},
     revision,
     rollup::{self, Step},
 };
@@ -107,6 +108,39 @@ impl Usage {
         let (principal, now) = (by.clone(), self.clock.now());
         let work =
             move |store: &mut (dyn Store + 'static)| query::summary(store, days, &principal, now);
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// A page of events as they were sent, the latest first. Needs `usage.read`.
+    ///
+    /// # Errors
+    /// See [`ReadUsageError`].
+    pub async fn events(
+        &self,
+        by: &Principal,
+        request: EventsRequest,
+        page: PageRequest,
+    ) -> Result<Page<StoredEvent>, ReadUsageError> {
+        let principal = by.clone();
+        let work =
+            move |store: &mut (dyn Store + 'static)| raw::list(store, request, &page, &principal);
+        self.db.run(Scope::of(by), work).await
+    }
+
+    /// The event with this id of a source. Needs `usage.read`.
+    ///
+    /// # Errors
+    /// See [`FindEventError`].
+    pub async fn event(
+        &self,
+        by: &Principal,
+        id: String,
+        source: Option<String>,
+    ) -> Result<StoredEvent, FindEventError> {
+        let principal = by.clone();
+        let work = move |store: &mut (dyn Store + 'static)| {
+            raw::find(store, &id, source.as_deref(), &principal)
+        };
         self.db.run(Scope::of(by), work).await
     }
 

@@ -9,6 +9,7 @@
 //! | `imports` | how far imports have come, and what became of their events |
 //! | `read` | rollups and what is not rolled up yet, out of one snapshot |
 //! | `statement` | what `read` asks PostgreSQL |
+//! | `raw` | events as they were sent, the latest first |
 //! | `rollup` | moving events into buckets behind the watermark |
 //! | `days` | the daily close |
 //! | `totals` | what billing asks for |
@@ -18,6 +19,7 @@ mod events;
 mod imports;
 mod intake;
 mod meters;
+mod raw;
 mod read;
 mod rollup;
 mod statement;
@@ -39,8 +41,10 @@ use usage::{
     ingest::{Appended, Batch, MeteredEvent},
     ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
+    raw::{EventsQuery, Found, Place, StoredEvent},
     rollup::Moved,
 };
+use uuid::Uuid;
 
 use crate::{
     PgTx,
@@ -150,6 +154,24 @@ impl Store for PgTx {
             limit,
         };
         read::rows(self.conn(), tenant_id, query, &page)
+    }
+
+    fn events(
+        &mut self,
+        tenant_id: TenantId,
+        query: &EventsQuery,
+        behind: &Place,
+        limit: u32,
+    ) -> Result<Found, StoreError> {
+        raw::page(self.conn(), tenant_id, query, behind, limit)
+    }
+
+    fn event(
+        &mut self,
+        tenant_id: TenantId,
+        dedup: Uuid,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        raw::find(self.conn(), tenant_id, dedup)
     }
 
     fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError> {

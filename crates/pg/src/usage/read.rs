@@ -134,7 +134,7 @@ impl<'a> Narrowed<'a> {
 }
 
 /// The start of the quarter of an hour around an instant.
-fn quarter_of(at: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn quarter_of(at: OffsetDateTime) -> OffsetDateTime {
     let width = BUCKET.whole_nanoseconds();
     let into = at.unix_timestamp_nanos().rem_euclid(width);
     at.saturating_sub(Duration::nanoseconds(i64::try_from(into).unwrap_or(0)))

@@ -7,11 +7,14 @@ mod buckets;
 mod events;
 mod meters;
 mod question;
+mod raw;
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(events::ingest)
+        .service(raw::list)
+        .service(raw::read)
         .service(buckets::read)
         .service(buckets::summarise)
         .service(meters::list)

@@ -70,7 +70,7 @@ fn narrowed(name: &str) -> Option<&str> {
     name.strip_prefix("filter[")?.strip_suffix(']')
 }
 
-fn words(value: &str) -> impl Iterator<Item = String> {
+pub(super) fn words(value: &str) -> impl Iterator<Item = String> {
     value
         .split(',')
         .map(str::trim)
@@ -78,14 +78,14 @@ fn words(value: &str) -> impl Iterator<Item = String> {
         .map(ToOwned::to_owned)
 }
 
-fn number(value: &str) -> Result<u32, FieldError> {
+pub(super) fn number(value: &str) -> Result<u32, FieldError> {
     value
         .parse()
         .map_err(|_| FieldError::new("limit", "wrong_type", "must be a number"))
 }
 
 /// A `+` in a query string is a space unless the client escapes it, and few do.
-fn instant(field: &'static str, value: &str) -> Result<OffsetDateTime, FieldError> {
+pub(super) fn instant(field: &'static str, value: &str) -> Result<OffsetDateTime, FieldError> {
     OffsetDateTime::parse(&value.replace(' ', "+"), &Rfc3339)
         .ok()
         .and_then(in_utc)

@@ -37,4 +37,5 @@ mod tenants;
 mod usage_dimensions;
 mod usage_events;
 mod usage_meters;
+mod usage_raw;
 mod usage_reads;

@@ -30,6 +30,7 @@
 //! | `usage_groups` | `usage::GroupStore`: events of many requests in one transaction |
 //! | `imports` | `usage::import::ImportStore`: each row is taken once |
 //! | `usage_reads` | `usage::Store`: answers are exact, at any moment |
+//! | `usage_raw` | `usage::Store`: events as they were sent |
 //! | `rollups` | `usage::Ledger`: the watermark |
 //! | `usage_days` | `usage::Ledger`: the daily close |
 //! | `usage_fixture`, `usage_oracle`, `usage_rows` | events; what usage must be; rows that no port makes or reads |
@@ -91,6 +92,7 @@ pub mod usage_events;
 pub mod usage_fixture;
 pub mod usage_groups;
 mod usage_oracle;
+pub mod usage_raw;
 pub mod usage_reads;
 mod usage_rows;
 pub mod users;

@@ -147,6 +147,13 @@ macro_rules! contract_tests {
                 different_values_are_counted_wherever_they_stand
                 the_zone_is_the_tenants
             }
+            usage_raw {
+                an_event_is_read_back_as_it_was_sent
+                pages_hold_every_event_once_at_any_moment
+                a_dense_quarter_is_paged_too
+                pages_are_stable_while_events_come_in
+                events_of_another_tenant_are_not_there
+            }
             rollups {
                 a_step_says_which_buckets_it_touched
                 a_step_never_parts_a_transaction

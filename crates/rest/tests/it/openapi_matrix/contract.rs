@@ -170,6 +170,7 @@ fn by_operation(operation: &str, name: &str) -> Option<Fill> {
         ("auth_register", "email") => Fill::Shared(json!("carol@example.org")),
         ("tenants_create" | "tenants_change", "slug") => Fill::Shared(json!("anns-other-place")),
         ("projects_create" | "projects_change", "slug") => Fill::Id(Kind::ProjectSlug),
+        ("events_list" | "events_read", "source") => Fill::Plain(json!("plinth")),
         ("events_ingest", "id") => Fill::Id(Kind::Event),
         ("meters_create" | "meters_read" | "meters_change" | "meters_versions", "key") => {
             Fill::Id(Kind::Meter)
@@ -200,6 +201,7 @@ fn of_path(path: &str, name: &str) -> Option<Fill> {
         ("/v1/invitations/", Kind::Invitation),
         ("/v1/invoices/", Kind::Invoice),
         ("/v1/quota/reservations/", Kind::Reservation),
+        ("/v1/events/", Kind::Event),
     ];
     let kind = kinds.iter().find(|(prefix, _)| path.starts_with(prefix));
     kind.map(|(_, kind)| Fill::Id(*kind))

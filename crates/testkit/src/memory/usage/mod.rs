@@ -9,6 +9,7 @@
 //! | `events` | batches of events, each let in once |
 //! | `imports` | how far imports have come |
 //! | `read` | what the aggregations make of events |
+//! | `raw` | events as they were sent, the latest first |
 //! | `rollup` | moving the watermark |
 //! | `days` | the daily close |
 //! | `totals` | what billing asks for |
@@ -17,6 +18,7 @@ mod days;
 mod events;
 mod imports;
 mod meters;
+mod raw;
 mod read;
 mod rollup;
 mod totals;
@@ -35,8 +37,10 @@ use usage::{
     ingest::{Appended, Batch, MeteredEvent},
     ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
+    raw::{EventsQuery, Found, Place},
     rollup::{BUCKET, Moved},
 };
+use uuid::Uuid;
 
 use super::MemoryTx;
 
@@ -231,6 +235,24 @@ impl Store for MemoryTx {
     ) -> Result<Vec<UsageRow>, StoreError> {
         let events = self.visible_events(tenant_id);
         Ok(read::rows(events, query, after, limit))
+    }
+
+    fn events(
+        &mut self,
+        tenant_id: TenantId,
+        query: &EventsQuery,
+        behind: &Place,
+        limit: u32,
+    ) -> Result<Found, StoreError> {
+        Ok(self.events_behind(tenant_id, query, behind, limit as usize))
+    }
+
+    fn event(
+        &mut self,
+        tenant_id: TenantId,
+        dedup: Uuid,
+    ) -> Result<Option<usage::StoredEvent>, StoreError> {
+        Ok(self.last_received(tenant_id, dedup))
     }
 
     fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError> {
