@@ -210,8 +210,8 @@ async fn usage_is_told_apart_by_what_a_meter_declares_or_declared() {
     ]);
     assert_eq!(taken.await, "aa");
     desk.wait(Duration::SECOND);
-    let cases: [(&[&str], &[(&str, &str)], &[&str]); 6] = [
-        (&["region"], &[], &[" 52", "eu 1", "us 2"]),
+    for (group_by, filter, expected) in [
+        (&["region"][..], &[][..], &[" 52", "eu 1", "us 2"][..]),
         (
             &["tier", "region"],
             &[],
@@ -221,8 +221,7 @@ async fn usage_is_told_apart_by_what_a_meter_declares_or_declared() {
         (&[], &[("region", ""), ("tier", "gold")], &["16"]),
         (&["region"], &[("user", "")], &[" 52", "eu 1"]),
         (&[], &[("region", "nowhere")], &["0"]),
-    ];
-    for (group_by, filter, expected) in cases {
+    ] {
         let told = told(&desk, &total(group_by, filter)).await;
         assert_eq!(told, expected, "{group_by:?} {filter:?}");
     }
