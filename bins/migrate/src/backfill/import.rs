@@ -31,8 +31,8 @@ use super::{
     tenants::Tenants,
 };
 
-/// Pages that wait to be settled.
-const AHEAD: usize = 2;
+/// Pages that wait to be settled, beside the one that is being read.
+const AHEAD: usize = 1;
 
 type Db = Arc<dyn UnitOfWork<dyn ImportStore>>;
 
