@@ -4,10 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stdout,
-    reason = "a test that cannot go on must stop, and a measurement is printed"
+    reason = "a test that cannot go on must stop"
 )]
 
-mod checks;
 mod limits;
 mod server;

@@ -76,7 +76,7 @@ fn grant(
     let percent = grace.and_then(|grace| grace.percent).map(i32::from);
     let seconds = grace
         .and_then(|grace| grace.lasts)
-        .map(|lasts| lasts.whole_seconds());
+        .map(time::Duration::whole_seconds);
     sql_query(
         "insert into tenant_entitlement_overrides (tenant_id, key, kind, maximum, metric, value, expires_at, cycle, enforcement,
              grace_percent, grace_seconds, reason)

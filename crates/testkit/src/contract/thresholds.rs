@@ -3,7 +3,7 @@
 use std::time::Duration as Pause;
 
 use billing::{
-    Crossing,
+    Crossing, QuotaWatch,
     threshold::{Look, Reached, Touched},
 };
 use kernel::{Scope, StoreError, TenantId};
@@ -148,11 +148,9 @@ pub async fn a_grace_is_remembered_until_it_ends(backend: &impl Backend) {
 }
 
 async fn look(backend: &impl Backend) -> Look {
-    run(backend.quota_watch(), Scope::global(), |store| {
-        Ok::<_, StoreError>(store.look()?)
-    })
-    .await
-    .unwrap()
+    let look: Result<Look, StoreError> =
+        run(backend.quota_watch(), Scope::global(), QuotaWatch::look).await;
+    look.unwrap()
 }
 
 /// Looks until something was found of a tenant. On a database that is shared, the transactions of others hold the end back for moments.
