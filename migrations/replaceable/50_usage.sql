@@ -51,22 +51,20 @@ begin
     return received;
 end $$;
 
--- Meters of several tenants by key, `sizes` of them for each: what events name. As `app.append_usage_events` it enters one tenant after
--- another, and in the scope of a tenant only that one.
-create or replace function app.usage_meters(tenants uuid[], sizes integer[], keys text[])
+-- Meters of several tenants by key, `sizes` of them for each: what events name. Whoever says `enters`, in a transaction of no tenant, makes it
+-- one of each in turn; row-level security decides in any case.
+create or replace function app.usage_meters(enters boolean, tenants uuid[], sizes integer[], keys text[])
     returns table (place integer, id uuid, key text, name text, aggregation text, unit text, dimensions text[], value_field text,
         allows_negative boolean, version bigint, created_at timestamptz)
     language plpgsql volatile as $$
 #variable_conflict use_column
 declare
-    outer_tenant constant uuid := app.current_tenant_id();
+    entering constant boolean := enters and app.current_tenant_id() is null;
     before integer := 0;
 begin
     for number in 1 .. cardinality(tenants) loop
-        if outer_tenant is null then
+        if entering then
             execute format('set local app.tenant_id = %L', tenants[number]);
-        elsif outer_tenant <> tenants[number] then
-            raise insufficient_privilege using message = 'a scope of one tenant cannot enter another';
         end if;
         return query
             select distinct on (m.key) number, m.id, m.key, m.name, m.aggregation, m.unit, m.dimensions, m.value_field,
@@ -81,31 +79,30 @@ begin
             ) m order by m.key, m.rank;
         before := before + sizes[number];
     end loop;
-    if outer_tenant is null then
+    if entering then
         set local app.tenant_id = '';
     end if;
 end $$;
 
 -- Which of these projects there are, as `app.usage_meters` finds meters.
-create or replace function app.usage_projects(tenants uuid[], sizes integer[], ids uuid[]) returns table (place integer, id uuid)
+create or replace function app.usage_projects(enters boolean, tenants uuid[], sizes integer[], ids uuid[])
+    returns table (place integer, id uuid)
     language plpgsql volatile as $$
 #variable_conflict use_column
 declare
-    outer_tenant constant uuid := app.current_tenant_id();
+    entering constant boolean := enters and app.current_tenant_id() is null;
     before integer := 0;
 begin
     for number in 1 .. cardinality(tenants) loop
-        if outer_tenant is null then
+        if entering then
             execute format('set local app.tenant_id = %L', tenants[number]);
-        elsif outer_tenant <> tenants[number] then
-            raise insufficient_privilege using message = 'a scope of one tenant cannot enter another';
         end if;
         return query
             select number, p.id from projects p
             where p.tenant_id = tenants[number] and p.id = any (ids[before + 1 : before + sizes[number]]);
         before := before + sizes[number];
     end loop;
-    if outer_tenant is null then
+    if entering then
         set local app.tenant_id = '';
     end if;
 end $$;
@@ -116,14 +113,14 @@ end $$;
 --
 -- The key of a partition keeps out what is in the current one; older ones have to be asked. A sub-query for each row, because a join might
 -- read a whole partition; and no sequential scans, because a partition is new, and its statistics say empty, once a month.
-create or replace function app.append_usage_events(tenants uuid[], sizes integer[], received timestamptz, dedups uuid[],
+create or replace function app.append_usage_events(enters boolean, tenants uuid[], sizes integer[], received timestamptz, dedups uuid[],
         payload_hashes uuid[], meter_ids uuid[], occurred timestamptz[], quantities numeric[], project_ids uuid[], ids text[],
         sources text[], user_ids text[], models text[], metadatas text[], dims text[], value_hashes uuid[])
     returns table (place integer, payload_hash uuid)
     language plpgsql volatile set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
-    outer_tenant constant uuid := app.current_tenant_id();
+    entering constant boolean := enters and app.current_tenant_id() is null;
     writer constant bigint := pg_current_xact_id()::text::bigint;
     oldest constant timestamptz := received - interval '840 hours';
     month constant timestamptz := date_trunc('month', received, 'UTC');
@@ -132,10 +129,8 @@ declare
     written uuid[];
 begin
     for number in 1 .. cardinality(tenants) loop
-        if outer_tenant is null then
+        if entering then
             execute format('set local app.tenant_id = %L', tenants[number]);
-        elsif outer_tenant <> tenants[number] then
-            raise insufficient_privilege using message = 'a scope of one tenant cannot enter another';
         end if;
         last := before + sizes[number];
         with added as (
@@ -170,7 +165,7 @@ begin
         end if;
         before := last;
     end loop;
-    if outer_tenant is null then
+    if entering then
         set local app.tenant_id = '';
     end if;
 end $$;
@@ -196,8 +191,8 @@ begin
 end $$;
 
 grant execute on function app.usage_month(timestamptz), app.usage_received_at(),
-    app.usage_meters(uuid[], integer[], text[]), app.usage_projects(uuid[], integer[], uuid[]),
-    app.append_usage_events(uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[], text[], text[],
+    app.usage_meters(boolean, uuid[], integer[], text[]), app.usage_projects(boolean, uuid[], integer[], uuid[]),
+    app.append_usage_events(boolean, uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[], text[], text[],
         text[], text[], text[], text[], uuid[]) to plinth_app;
 grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer) to plinth_worker;
 

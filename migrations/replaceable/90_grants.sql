@@ -53,6 +53,7 @@ revoke insert, delete on usage_watermark from plinth_worker;
 -- What an import has done stays done.
 revoke delete on usage_imports, usage_import_totals from plinth_app;
 revoke all on usage_imports, usage_import_totals from plinth_worker;
+revoke insert, update, delete on usage_dropped_partitions from plinth_app, plinth_worker;
 
 -- The queue: the API's role adds jobs and sees none; schedules are the worker's.
 revoke select, update, delete on jobs from plinth_app;

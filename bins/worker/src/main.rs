@@ -14,6 +14,8 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Mail(#[from] gateways::mail::MailerError),
+    #[error(transparent)]
+    Archive(#[from] usage::retention::ArchiveError),
     #[error("the database: {0}")]
     Database(#[from] StoreError),
     #[error("the runtime: {0}")]

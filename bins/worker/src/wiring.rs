@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use billing::Watch;
-use config::{Config, mail::Transport};
-use gateways::mail::{FileMailer, MailerError, SmtpMailer};
+use config::{Config, ExportFormat, mail::Transport};
+use gateways::{
+    archive::FolderArchive,
+    mail::{FileMailer, MailerError, SmtpMailer},
+};
 use jobs::{Registry, Settings, Worker, catalogue};
 use kernel::{Clock, SystemClock};
 use pg::Pg;
 use secrecy::ExposeSecret;
 use tenancy::{InvitationTokens, Mailer};
+use time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use usage::Books;
+use usage::{Books, retention::Retention};
 
 use crate::Failure;
 
@@ -63,7 +67,19 @@ fn registry(config: &Config, pg: &Pg, clock: &Arc<dyn Clock>) -> Result<Registry
         Arc::clone(clock),
     );
     let registry = jobs::billing::register(registry, watch);
-    Ok(jobs::usage::register(registry, &books))
+    let registry = jobs::usage::register(registry, &books);
+    let Some(days) = config.usage.retention_days() else {
+        return Ok(registry);
+    };
+    let kept = Duration::days(i64::from(days));
+    let retention = Retention::new(pg.unit_of_work(|tx| tx), kept);
+    let retention = match (&config.usage.export.directory, config.usage.export.format) {
+        (None, _) => retention,
+        (Some(folder), ExportFormat::Csv) => {
+            retention.with_archive(Arc::new(FolderArchive::new(folder)?))
+        }
+    };
+    Ok(jobs::usage::register_retention(registry, retention))
 }
 
 /// The API makes the same: see `bins/api`.

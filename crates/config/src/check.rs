@@ -2,7 +2,9 @@
 
 use secrecy::ExposeSecret;
 
-use crate::{Config, ConfigError, Issuer, Provisioning, value::is_safe_url};
+use crate::{
+    Config, ConfigError, Issuer, Provisioning, usage::MIN_RETENTION_DAYS, value::is_safe_url,
+};
 
 /// Signatures that can be checked with a public key. A shared secret would let any client of an issuer sign as that issuer.
 const ALGORITHMS: [&str; 9] = [
@@ -45,6 +47,13 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
         (
             "database.statement_timeout_ms",
             config.database.statement_timeout_ms > 0,
+        ),
+        (
+            "usage.retention_days",
+            config
+                .usage
+                .retention_days()
+                .is_none_or(|days| (MIN_RETENTION_DAYS..=36_500).contains(&days)),
         ),
         // An idle worker asks this often; a lease is extended three times before it passes.
         ("worker.poll_ms", (10..=60_000).contains(&worker.poll_ms)),

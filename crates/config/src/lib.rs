@@ -10,7 +10,7 @@
 //! | `variables` | which variable means which key |
 //! | `keys` | which keys there are, which hold secrets, and what a misspelt one was meant to be |
 //! | [`error`] | what is wrong, and where to mend it |
-//! | [`http`] [`database`] [`identity`] [`mail`] [`worker`] [`observe`] | the sections |
+//! | [`http`] [`database`] [`identity`] [`usage`] [`mail`] [`worker`] [`observe`] | the sections |
 
 mod check;
 pub mod database;
@@ -21,6 +21,7 @@ mod keys;
 mod load;
 pub mod mail;
 pub mod observe;
+pub mod usage;
 mod value;
 mod variables;
 pub mod worker;
@@ -34,6 +35,7 @@ pub use http::{Http, Network, RateLimit};
 pub use identity::{Clerk, Identity, Issuer, IssuerKind, Local, Provisioning};
 pub use mail::Mail;
 pub use observe::{Log, LogFormat, Telemetry};
+pub use usage::{ExportFormat, Usage, UsageExport};
 pub use worker::Worker;
 
 /// The defaults, which are also the documentation of every key.
@@ -53,6 +55,8 @@ pub struct Config {
     pub identity: Identity,
     /// Payment providers.
     pub billing: Billing,
+    /// How long events are kept.
+    pub usage: Usage,
     /// How mail leaves.
     pub mail: Mail,
     /// How fast one caller may be.

@@ -534,6 +534,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    usage_dropped_partitions (name) {
+        name -> Text,
+        starts_at -> Timestamptz,
+        ends_at -> Timestamptz,
+        events -> Int8,
+        first_at -> Nullable<Timestamptz>,
+        last_at -> Nullable<Timestamptz>,
+        exported -> Bool,
+        dropped_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     usage_events (tenant_id) {
         tenant_id -> Uuid,
         meter_id -> Uuid,

@@ -18,6 +18,7 @@
 //! | [`query`] | asking for usage |
 //! | [`breakdown`] | by what an answer is told apart, and to what it is narrowed down |
 //! | [`raw`] | events as they were sent |
+//! | [`retention`] | how long events themselves are kept |
 //! | [`bucket`] | cutting a range into buckets of a time zone |
 //! | [`day`] | the daily close |
 //! | [`permissions`] | what a principal needs |
@@ -43,6 +44,7 @@ pub mod ports;
 pub mod query;
 pub mod raw;
 mod reading;
+pub mod retention;
 pub mod revision;
 pub mod rollup;
 pub mod service;

@@ -156,6 +156,13 @@ pub trait Store: audit::Trail {
         dedup: Uuid,
     ) -> Result<Option<StoredEvent>, StoreError>;
 
+    /// Whether every event that happened in the quarter of an hour around an instant is kept still. MUST be false from the commit on that
+    /// drops one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn keeps_quarter(&mut self, at: OffsetDateTime) -> Result<bool, StoreError>;
+
     /// The tenant's time zone; UTC when the tenant is not there.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::{
     Aggregation, Filter, Granularity, GroupBy, Meter, Store, breakdown,
     bucket::{Buckets, MAX_BUCKETS, cut},
     ingest::EPOCH,
-    meter, permissions,
+    meter, permissions, retention,
 };
 
 /// Metrics that one question may name.
@@ -162,6 +162,7 @@ pub fn usage(
     };
     let after = checked(page.key()?)?;
     let rows = store.usage(tenant_id, &query, after.as_ref(), page.limit + 1)?;
+    retention::check(store, from, to, now)?;
     let page = Page::from_rows(rows, page.limit, UsageRow::key);
     Ok(page.map(|row| UsageRow {
         bucket: zone.localise(row.bucket),

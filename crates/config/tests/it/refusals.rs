@@ -168,3 +168,15 @@ fn issuers_are_https_or_on_this_machine_and_sign_with_public_keys() {
         refusal(load(&[("CLERK_JWKS_URL", "https://a.example/keys")])).contains("CLERK_ISSUER")
     );
 }
+
+#[test]
+fn events_are_kept_for_ever_or_for_seventy_days_and_more() {
+    let days = |days: &str| load(&[("PLINTH__USAGE__RETENTION_DAYS", days)]);
+    assert_eq!(load(&[]).unwrap().usage.retention_days(), None);
+    assert_eq!(days("0").unwrap().usage.retention_days(), None);
+    assert_eq!(days("70").unwrap().usage.retention_days(), Some(70));
+    let said = refusal(days("69"));
+    assert!(said.contains("usage.retention_days"), "{said}");
+    let said = refusal(load(&[("PLINTH__USAGE__EXPORT__FORMAT", "parquet")]));
+    assert!(said.contains("usage.export.format"), "{said}");
+}

@@ -14,4 +14,5 @@ mod outbox;
 mod queue;
 mod schedules;
 mod upkeep;
+mod usage_retention;
 mod workers;

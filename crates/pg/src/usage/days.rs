@@ -114,10 +114,13 @@ with mark as materialized (
         and received_at >= $2 - interval '1 hour' and txid < (select txid from mark)
     group by meter_id
 )
+-- What is not kept any more was compared before it went: a day that it belongs to can only be taken as it is rolled up.
 select coalesce(r.meter_id, e.meter_id) as meter_id, coalesce(r.sum, 0) as sum, coalesce(r.count, 0) as count,
     coalesce(r.min, 0) as min, coalesce(r.max, 0) as max,
-    coalesce(e.sum, 0) as raw_sum, coalesce(e.count, 0) as raw_count, (select txid from mark) as watermark
+    case when gone.is_part then coalesce(r.sum, 0) else coalesce(e.sum, 0) end as raw_sum,
+    case when gone.is_part then coalesce(r.count, 0) else coalesce(e.count, 0) end as raw_count, (select txid from mark) as watermark
 from rolled r full join raw e on e.meter_id = r.meter_id
+    cross join (select exists (select from usage_dropped_partitions where first_at < $3 and last_at >= $2) as is_part) as gone
 order by 1";
 
 pub(super) fn reconcile(

@@ -16,15 +16,35 @@ use uuid::Uuid;
 use super::meters::MeterRow;
 use crate::error::{store_error, unreadable};
 
+/// Whose the transaction is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tenancy {
+    /// One tenant's, and its scope says so.
+    OfOne,
+    /// Nobody's: it becomes one of each tenant in turn.
+    OfEach,
+}
+
+impl Tenancy {
+    fn enters(self) -> bool {
+        self == Self::OfEach
+    }
+}
+
 /// Tells the time, and what there is of what events of these tenants name, in the order given.
 ///
 /// The transaction holds the month it is in from here on: `app.usage_received_at`.
-pub(super) fn open(conn: &mut PgConnection, wanted: &[Wanted]) -> Result<Vec<Batch>, StoreError> {
+pub(super) fn open(
+    conn: &mut PgConnection,
+    tenancy: Tenancy,
+    wanted: &[Wanted],
+) -> Result<Vec<Batch>, StoreError> {
     let keys = || wanted.iter().flat_map(|wanted| &wanted.metrics);
     let rows: Vec<OpenRow> = sql_query(
         "select r.received_at, m.* from (select app.usage_received_at() as received_at offset 0) r
-         left join app.usage_meters($1, $2, $3) m on true",
+         left join app.usage_meters($1, $2, $3, $4) m on true",
     )
+    .bind::<sql::Bool, _>(tenancy.enters())
     .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))
     .bind::<sql::Array<sql::Integer>, _>(sizes(wanted.iter().map(|wanted| wanted.metrics.len())))
     .bind::<sql::Array<sql::Text>, _>(keys().collect::<Vec<_>>())
@@ -47,7 +67,7 @@ pub(super) fn open(conn: &mut PgConnection, wanted: &[Wanted]) -> Result<Vec<Bat
             batch.meters.push(meter);
         }
     }
-    for (place, project) in known_projects(conn, wanted)? {
+    for (place, project) in known_projects(conn, tenancy, wanted)? {
         if let Some(batch) = batches.get_mut(place) {
             batch.projects.push(project);
         }
@@ -57,6 +77,7 @@ pub(super) fn open(conn: &mut PgConnection, wanted: &[Wanted]) -> Result<Vec<Bat
 
 fn known_projects(
     conn: &mut PgConnection,
+    tenancy: Tenancy,
     wanted: &[Wanted],
 ) -> Result<Vec<(usize, ProjectId)>, StoreError> {
     let ids = wanted.iter().flat_map(|wanted| &wanted.projects);
@@ -64,7 +85,8 @@ fn known_projects(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<Placed> = sql_query("select place, id from app.usage_projects($1, $2, $3)")
+    let rows: Vec<Placed> = sql_query("select place, id from app.usage_projects($1, $2, $3, $4)")
+        .bind::<sql::Bool, _>(tenancy.enters())
         .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))
         .bind::<sql::Array<sql::Integer>, _>(sizes(
             wanted.iter().map(|wanted| wanted.projects.len()),
@@ -81,6 +103,7 @@ fn known_projects(
 /// Writes the events of each tenant, and says what became of each, in the order given.
 pub(super) fn append(
     conn: &mut PgConnection,
+    tenancy: Tenancy,
     batches: &[TenantEvents<'_>],
 ) -> Result<Vec<Vec<Appended>>, StoreError> {
     let mut appended: Vec<Vec<Appended>> = batches
@@ -94,8 +117,9 @@ pub(super) fn append(
     let places = columns.places;
     let there_before: Vec<ThereBefore> = sql_query(
         "select place, payload_hash from app.append_usage_events(
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
+    .bind::<sql::Bool, _>(tenancy.enters())
     .bind::<sql::Array<sql::Uuid>, _>(columns.tenants)
     .bind::<sql::Array<sql::Integer>, _>(columns.sizes)
     .bind::<sql::Timestamptz, _>(received_at)

@@ -12,6 +12,7 @@
 //! | `raw` | events as they were sent, the latest first |
 //! | `rollup` | moving events into buckets behind the watermark |
 //! | `days` | the daily close |
+//! | `retention` | months of events, and what cannot be answered without them |
 //! | `totals` | what billing asks for |
 
 mod days;
@@ -21,11 +22,13 @@ mod intake;
 mod meters;
 mod raw;
 mod read;
+mod retention;
 mod rollup;
 mod statement;
 mod totals;
 mod versions;
 
+use events::Tenancy;
 pub use intake::GroupCommit;
 pub(crate) use totals::{current_watermark, metered_total};
 
@@ -124,7 +127,7 @@ impl Store for PgTx {
             metrics: metrics.to_vec(),
             projects: projects.to_vec(),
         };
-        only(events::open(self.conn(), &[wanted])?)
+        only(events::open(self.conn(), Tenancy::OfOne, &[wanted])?)
     }
 
     fn append_events(
@@ -138,7 +141,7 @@ impl Store for PgTx {
             received_at,
             events,
         };
-        only(events::append(self.conn(), &[batch])?)
+        only(events::append(self.conn(), Tenancy::OfOne, &[batch])?)
     }
 
     fn usage(
@@ -174,6 +177,10 @@ impl Store for PgTx {
         raw::find(self.conn(), tenant_id, dedup)
     }
 
+    fn keeps_quarter(&mut self, at: OffsetDateTime) -> Result<bool, StoreError> {
+        retention::keeps_quarter(self.conn(), at)
+    }
+
     fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError> {
         let row = sql_query("select timezone from tenants where id = $1")
             .bind::<sql_types::Uuid, _>(tenant_id.as_uuid())
@@ -192,14 +199,14 @@ impl Store for PgTx {
 
 impl GroupStore for PgTx {
     fn open_batches(&mut self, wanted: &[Wanted]) -> Result<Vec<Batch>, StoreError> {
-        events::open(self.conn(), wanted)
+        events::open(self.conn(), Tenancy::OfEach, wanted)
     }
 
     fn append_batches(
         &mut self,
         events: &[TenantEvents<'_>],
     ) -> Result<Vec<Vec<Appended>>, StoreError> {
-        events::append(self.conn(), events)
+        events::append(self.conn(), Tenancy::OfEach, events)
     }
 }
 

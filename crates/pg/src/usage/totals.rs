@@ -6,7 +6,7 @@ use kernel::{StoreError, TenantId};
 use time::OffsetDateTime;
 use usage::{Buckets, Filter, GroupBy, query::UsageQuery};
 
-use super::{meters, read};
+use super::{meters, read, retention};
 use crate::error::store_error;
 
 /// A watermark that everything committed by now is behind, and nothing else: a snapshot, as PostgreSQL writes it.
@@ -18,6 +18,9 @@ pub(crate) fn current_watermark(conn: &mut PgConnection) -> Result<String, Store
 }
 
 /// What the meter's aggregation makes of `metric` in `[from, to)`, of events behind `watermark`; nought for a metric that is not there.
+///
+/// # Errors
+/// [`StoreError`]; also when the answer would need events that are not kept any more.
 pub(crate) fn metered_total(
     conn: &mut PgConnection,
     tenant_id: TenantId,
@@ -43,6 +46,7 @@ pub(crate) fn metered_total(
         limit: 1,
     };
     let row = read::rows(conn, tenant_id, &query, &page)?.pop();
+    retention::check_as_of(conn, tenant_id, &query, watermark)?;
     Ok(row.map_or_else(BigDecimal::zero, |row| row.quantity.as_decimal().clone()))
 }
 

@@ -36,7 +36,7 @@ fn codes_in(folder: &Path, found: &mut BTreeSet<String>) {
 }
 
 /// What looks like a code and is a permission or a fact.
-const NO_CODES: [&str; 8] = [
+const NO_CODES: [&str; 9] = [
     "usage.read",
     "usage.write",
     "usage.backfill",
@@ -44,6 +44,7 @@ const NO_CODES: [&str; 8] = [
     "billing.write",
     "audit.read",
     "usage.day_closed",
+    "usage.imported",
     "tenancy.invitation_sent",
 ];
 

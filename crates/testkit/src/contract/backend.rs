@@ -44,6 +44,9 @@ pub trait Backend {
     /// The books of usage, as a worker keeps them.
     fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>>;
 
+    /// Months of events, as a worker lets them go.
+    fn partitions(&self) -> Arc<dyn UnitOfWork<dyn usage::retention::PartitionStore>>;
+
     /// What was written down of a day of usage, which no port reads.
     fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>>;
 
@@ -133,6 +136,10 @@ impl Backend for Postgres {
         self.worker.unit_of_work(|tx| tx)
     }
 
+    fn partitions(&self) -> Arc<dyn UnitOfWork<dyn usage::retention::PartitionStore>> {
+        self.worker.unit_of_work(|tx| tx)
+    }
+
     fn day_record(&self, tenant_id: TenantId, day: Date) -> BoxFuture<'_, Option<DayRecord>> {
         Box::pin(usage_rows::day_record(&self.db, tenant_id, day))
     }
@@ -209,6 +216,10 @@ impl Backend for Memory {
     }
 
     fn ledger(&self) -> Arc<dyn UnitOfWork<dyn usage::Ledger>> {
+        self.unit_of_work(|tx| tx)
+    }
+
+    fn partitions(&self) -> Arc<dyn UnitOfWork<dyn usage::retention::PartitionStore>> {
         self.unit_of_work(|tx| tx)
     }
 

@@ -153,6 +153,7 @@ macro_rules! contract_tests {
                 a_dense_quarter_is_paged_too
                 pages_are_stable_while_events_come_in
                 events_of_another_tenant_are_not_there
+                what_is_young_is_kept
             }
             rollups {
                 a_step_says_which_buckets_it_touched

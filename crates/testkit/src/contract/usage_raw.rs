@@ -8,6 +8,7 @@ use usage::{
     Aggregation, Item, Meter, StoredEvent,
     ingest::MeteredEvent,
     raw::{EventsQuery, Found, Place},
+    retention::Partition,
 };
 
 use super::{Backend, fixture, run, usage_fixture::*};
@@ -331,4 +332,48 @@ pub async fn events_of_another_tenant_are_not_there(backend: &impl Backend) {
         store.event(other, sent[0].dedup)
     });
     assert_eq!(find.await.unwrap(), None);
+}
+
+/// A month that is younger than an id is remembered for stays, whoever asks, and what it holds is kept.
+pub async fn what_is_young_is_kept(backend: &impl Backend) {
+    let tenant = fixture::stored_tenant(backend, "acme").await.id;
+    let chat = standard_meter(backend, "chat").await;
+    let sent = write(backend, tenant, vec![event(&chat, "a", fixture::at(0), 1)]).await;
+    roll_all(backend, 1).await;
+    let (at, received_at) = (sent[0].occurred_at, sent[0].received_at);
+    let months = run(backend.partitions(), Scope::global(), move |store| {
+        store.partitions_before(received_at + Duration::days(70))
+    });
+    let months: Result<_, StoreError> = months.await;
+    for month in months.unwrap() {
+        let dropped = run(backend.partitions(), Scope::global(), move |store| {
+            let mut read = 0;
+            let number = store.read_partition(&month, &mut |events| {
+                read += events.len() as u64;
+                Ok(())
+            })?;
+            assert_eq!(number, read);
+            store.drop_partition(&month, None)
+        });
+        let dropped: Result<_, StoreError> = dropped.await;
+        assert!(
+            matches!(dropped, Err(StoreError::Unexpected(_))),
+            "{dropped:?}"
+        );
+    }
+    let nothing = Partition {
+        name: "usage_events_1999_01".to_owned(),
+        starts_at: datetime!(1999-01-01 00:00 UTC),
+        ends_at: datetime!(1999-02-01 00:00 UTC),
+    };
+    let none = run(backend.partitions(), Scope::global(), move |store| {
+        assert_eq!(store.unsettled(&nothing)?, None);
+        store.drop_partition(&nothing, Some(0))
+    });
+    let none: Result<_, StoreError> = none.await;
+    assert_eq!(none, Ok(None), "a month that is not there");
+    let kept = in_tenant(backend, tenant, move |store| store.keeps_quarter(at));
+    assert_eq!(kept.await, Ok(true));
+    let listed = pages(backend, tenant, &everything(&[chat]), END, 9).await;
+    assert_eq!(ids(&listed), ["a"]);
 }

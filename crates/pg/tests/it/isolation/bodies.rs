@@ -16,6 +16,8 @@ const METERS: &str = "for the worker: tenants, keys of meters and times of use a
 const OVERRIDE: &str =
     "asks whether the transaction is an operator's, and writes in the tenant of the transaction";
 const UPKEEP: &str = "for the worker: answers a number";
+const SETTLED: &str =
+    "for the worker: runs as whoever calls it, and answers a sentence that names no tenant";
 const OWNER: &str = "runs as whoever calls it, and no log-in may";
 const TRIGGER: &str =
     "runs as whoever changes the row, and touches rows of the same tenant or none";
@@ -42,6 +44,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.delete_idempotency_keys(timestamp with time zone,integer) 4dbad3e04e10c89a", UPKEEP),
         ("app.delete_reservations(timestamp with time zone,integer) 4c8ba7cd46a99c0a", UPKEEP),
         ("app.delete_sessions(timestamp with time zone,integer) 312046319373f01f", UPKEEP),
+        ("app.drop_usage_partition(text,bigint) df8b70dc6be941a1", UPKEEP),
         ("app.ended_trials(timestamp with time zone,integer) d9dfb046e60765d7", IDS),
         ("app.ensure_audit_partitions(integer) 75f4e8ebeaf2997d", UPKEEP),
         ("app.ensure_monthly_partitions(regclass,integer) 2cf51c7cf8383def", OWNER),
@@ -72,6 +75,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.touch_api_keys(uuid[],uuid[],timestamp with time zone[]) 98fd771b17b06921", TOUCH),
         ("app.touch_updated_at() 85400a5a23d2376a", TRIGGER),
         ("app.touched_quotas(bigint) 32e31d82921203ce", METERS),
+        ("app.unsettled_usage(timestamp with time zone,timestamp with time zone) ffe7ba27855b75ec", SETTLED),
         ("app.usage_month(timestamp with time zone) 00537cf8543b63f0", PURE),
         ("app.usage_received_at() 6fd0edafae3108f1", PURE),
         ("app.usage_zones(uuid[]) 250bea3c2ea37f4c", IDS),

@@ -58,6 +58,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_worker: app.delete_idempotency_keys(timestamp with time zone,integer)", WORKER),
         ("plinth_worker: app.delete_reservations(timestamp with time zone,integer)", WORKER),
         ("plinth_worker: app.delete_sessions(timestamp with time zone,integer)", WORKER),
+        ("plinth_worker: app.drop_usage_partition(text,bigint)", WORKER),
         ("plinth_worker: app.ended_trials(timestamp with time zone,integer)", WORKER),
         ("plinth_worker: app.ensure_audit_partitions(integer)", WORKER),
         ("plinth_worker: app.ensure_usage_partitions(integer)", WORKER),

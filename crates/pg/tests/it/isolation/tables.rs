@@ -105,6 +105,7 @@ pub(super) const NO_TENANT: Gate = Gate {
         ("prices: open: plan_code plan_version metric model unit_amount package_size tiers free_units minimum_amount maximum_amount position", CATALOGUE),
         ("usage_watermark: open: only_row txid moved_at", "one row, a number of a transaction"),
         ("quota_watch: open: only_row txid", "one row, a number of a transaction"),
+        ("usage_dropped_partitions: open: name starts_at ends_at events first_at last_at exported dropped_at", "one row a month of the whole deployment: how many events, and between when"),
         ("__diesel_schema_migrations: open: version run_on", "names of migrations"),
         ("app.replaceable_version: open: only_row fingerprint applied_at", "one row, a fingerprint of scripts"),
     ],

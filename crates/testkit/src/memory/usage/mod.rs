@@ -38,6 +38,7 @@ use usage::{
     ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
     raw::{EventsQuery, Found, Place},
+    retention::{Partition, PartitionStore, Sink},
     rollup::{BUCKET, Moved},
 };
 use uuid::Uuid;
@@ -255,6 +256,11 @@ impl Store for MemoryTx {
         Ok(self.last_received(tenant_id, dedup))
     }
 
+    /// Everything is kept here.
+    fn keeps_quarter(&mut self, _at: OffsetDateTime) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     fn tenant_zone(&mut self, tenant_id: TenantId) -> Result<Zone, StoreError> {
         let tenant = self.tables.tenancy.tenants.get(&tenant_id);
         let visible = tenant.filter(|_| self.sees(tenant_id));
@@ -280,6 +286,36 @@ impl GroupStore for MemoryTx {
             self.append_events(batch.tenant_id, batch.received_at, batch.events)
         };
         events.iter().map(append).collect()
+    }
+}
+
+/// Everything is kept here: there are no months to let go.
+impl PartitionStore for MemoryTx {
+    fn partitions_before(
+        &mut self,
+        _ends_at: OffsetDateTime,
+    ) -> Result<Vec<Partition>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn unsettled(&mut self, _partition: &Partition) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    fn read_partition(
+        &mut self,
+        _partition: &Partition,
+        _sink: Sink<'_>,
+    ) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn drop_partition(
+        &mut self,
+        _partition: &Partition,
+        _exported: Option<u64>,
+    ) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 }
 
