@@ -51,6 +51,10 @@ openapi:
 schemathesis:
     .ci/schemathesis
 
+# Run the snippets of docs/usage.md (needs curl, Python and Node)
+snippets:
+    .ci/snippets
+
 # Kill, freeze and cut off the processes of a private deployment under load, then check that nothing was lost, doubled or leaked
 chaos *arguments='--seconds 300':
     cargo run --bin plinth-dev -- chaos {{ arguments }}

@@ -12,7 +12,7 @@ use std::{
 };
 
 use ::usage::{
-    Books, Granularity, GroupBy, Usage, UsageRequest,
+    Books, Filter, Granularity, GroupBy, Usage, UsageRequest,
     query::ReadUsageError,
     retention::{
         Archive, ArchiveError, ArchiveWriter, Archived, ArchivedEvent, Fate, Partition,
@@ -147,6 +147,7 @@ impl Past {
             to: Some(to),
             granularity: Granularity::Total,
             group_by: GroupBy::default(),
+            filter: Filter::default(),
             timezone: None,
         };
         let by = Principal::system("test", Some(self.tenant_id));
