@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Instant};
 
 use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use kernel::{Clock, SystemClock};
+use time::{Duration, format_description::well_known::Rfc3339};
 
 use crate::{
     client::{Client, runtime},
@@ -21,7 +22,7 @@ group by 1 order by 1";
 
 /// Half and 99 of 100 answers took no longer, in microseconds.
 pub(crate) fn over_http(address: SocketAddr, key: &str) -> (u64, u64) {
-    let from = OffsetDateTime::now_utc().saturating_sub(Duration::days(30));
+    let from = SystemClock.now().saturating_sub(Duration::days(30));
     let from = from.format(&Rfc3339).unwrap();
     let request = format!(
         "GET /v1/usage?metric=tool_call&granularity=day&from={from} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\r\n"
