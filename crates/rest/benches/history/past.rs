@@ -25,6 +25,13 @@ select case when n % 200 = 0 then (select id from tenants order by created_at de
     '00000000-0000-7000-8000-000000000003', gen_random_uuid(), gen_random_uuid(), at, at, 1, n::text, 'past'
 from generate_series(FIRST, LAST) n, lateral (select now() - interval '30 days' * (1 - n::numeric / ROWS) as at) a";
 
+/// The other 199, older than the customer.
+const OTHERS: &str = "
+insert into tenants
+select r.* from tenants t, generate_series(1, 199) n, lateral jsonb_populate_record(t, jsonb_build_object(
+    'id', '00000000-0000-7000-9000-' || lpad(n::text, 12, '0'), 'slug', 'past-' || n, 'created_at', timestamptz '2020-01-01 00:00Z')) r
+where t.id = (select id from tenants order by created_at desc limit 1)";
+
 /// The worker's books over the history.
 pub(crate) struct Past<'a> {
     database: &'a Database,
@@ -35,6 +42,7 @@ pub(crate) struct Past<'a> {
 impl<'a> Past<'a> {
     pub(crate) fn start(database: &'a Database) -> Self {
         set_password(&database.superuser_url, "plinth_worker", "benchmark").unwrap();
+        database.administer(&[OTHERS]);
         let settings = Settings {
             url: database.app_url().replace("plinth_app", "plinth_worker"),
             max_connections: 1,
