@@ -12,7 +12,7 @@ use time::{Date, Duration, OffsetDateTime};
 use crate::{Ledger, day::UsageDay};
 
 /// Events that one step moves, so that a long backlog is many short transactions.
-pub const STEP: u32 = 20_000;
+pub const STEP: u32 = 50_000;
 /// The width of a bucket: a divisor of every offset of every time zone.
 pub const BUCKET: Duration = Duration::minutes(15);
 

@@ -65,14 +65,14 @@ pub(crate) struct Backfill {
     /// What stands between the cells of the CSV file; `tab` for a tab.
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     delimiter: u8,
-    /// What columns mean: id=…, tenant=…, occurred_at=…, metric=…, quantity=…, user=…, model=…, project=…, metadata=…, metadata.<field>=….
+    /// What columns mean: id=…, tenant=…, occurred_at=…, metric=…, quantity=…, user=…, model=…, project=…, metadata=…, `metadata.<field>=…`.
     /// `@text` instead of a column is the same for every row.
     #[arg(long, value_name = "FIELD=COLUMN", value_delimiter = ',')]
     map: Vec<String>,
     /// A column that holds quantities of a meter. Several make several events of a row.
     #[arg(long, value_name = "METRIC=COLUMN", value_delimiter = ',')]
     measure: Vec<String>,
-    /// The source of the events. Two files need two: one source is one import. Otherwise backfill:<table>.
+    /// The source of the events. Two files need two: one source is one import. Otherwise `backfill:<table>`.
     #[arg(long)]
     source: Option<String>,
     /// A CSV file of tenants: name in the source, id or slug here. Others are found by their id or slug.
