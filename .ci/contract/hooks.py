@@ -121,8 +121,15 @@ def name_things_in(body, operation):
         body["key"] = "tasks_per_month"
     if body.get("aggregation") == "unique" and body.get("value_field") is None:
         body["value_field"] = "user_id"
-    if "dimensions" in body:
+    if body.get("dimensions") is not None:
         body["dimensions"] = list(dict.fromkeys(body["dimensions"]))
+    if operation == "admin_tenants_put_override":
+        # Only a grace has terms, and only some kinds a metric or a value.
+        body.update(kind="limit", metric=None, value=None)
+        if body.get("enforcement") in ("hard", "soft"):
+            body.update(grace_percent=None, grace_seconds=None)
+        elif body.get("enforcement") == "grace" and body.get("grace_percent") is None:
+            body["grace_percent"] = 10
 
 
 def ask_about_things_in(query):
