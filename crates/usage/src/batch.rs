@@ -51,12 +51,8 @@ impl Form {
     pub fn items(self, text: &str) -> Result<Vec<Item>, BatchError> {
         match self {
             Self::Lines => {
-                let lines: Vec<&str> = text
-                    .lines()
-                    .map(str::trim)
-                    .filter(|line| !line.is_empty())
-                    .collect();
-                each(&lines, Item::parse_plain)
+                let lines = text.lines().map(str::trim);
+                each(lines.filter(|line| !line.is_empty()), Item::parse_plain)
             }
             Self::CloudEvents if is_array(text) => each_of(text, Item::parse_cloud_event),
             Self::CloudEvents => array(parse(text)?, "body", Item::parse_cloud_event),
@@ -80,8 +76,7 @@ fn is_array(text: &str) -> bool {
 
 fn each_of(array: &str, read: Read) -> Result<Vec<Item>, BatchError> {
     let events: Vec<&RawValue> = parse(array)?;
-    let texts: Vec<&str> = events.iter().map(|event| event.get()).collect();
-    each(&texts, read)
+    each(events.into_iter().map(RawValue::get), read)
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BatchError> {
@@ -124,15 +119,18 @@ fn one(event: &RawValue, read: Read) -> Result<Vec<Item>, BatchError> {
 fn array(events: &RawValue, field: &'static str, read: Read) -> Result<Vec<Item>, BatchError> {
     let events: Vec<&RawValue> = serde_json::from_str(events.get())
         .map_err(|_| FieldError::new(field, "wrong_type", "must be an array of events"))?;
-    let texts: Vec<&str> = events.iter().map(|event| event.get()).collect();
-    each(&texts, read)
+    each(events.into_iter().map(RawValue::get), read)
 }
 
-fn each(texts: &[&str], read: Read) -> Result<Vec<Item>, BatchError> {
-    if texts.len() > MAX_ITEMS {
-        return Err(BatchError::TooMany(texts.len()));
+fn each<'a>(
+    texts: impl Iterator<Item = &'a str> + Clone,
+    read: Read,
+) -> Result<Vec<Item>, BatchError> {
+    let count = texts.clone().count();
+    if count > MAX_ITEMS {
+        return Err(BatchError::TooMany(count));
     }
-    Ok(texts.iter().map(|text| read(text)).collect())
+    Ok(texts.map(read).collect())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use time::OffsetDateTime;
 
 use crate::{
     PgTx,
+    tenancy::has_tenant,
     usage::{current_watermark, metered_total},
 };
 
@@ -170,7 +171,7 @@ impl Reservations for PgTx {
 
 impl Overrides for PgTx {
     fn has_tenant(&mut self, tenant_id: TenantId) -> Result<bool, StoreError> {
-        overrides::has_tenant(self.conn(), tenant_id)
+        has_tenant(self.conn(), tenant_id)
     }
 
     fn overrides(

@@ -1,61 +1,26 @@
 //! What operators give a tenant besides its plan.
 
-use billing::{Grant, Override};
+use billing::Override;
 use diesel::{
-    ExpressionMethods, PgConnection, QueryDsl, Queryable, RunQueryDsl, Selectable,
-    SelectableHelper,
-    dsl::exists,
-    select, sql_query,
+    ExpressionMethods, PgConnection, QueryDsl, RunQueryDsl, sql_query,
     sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz},
 };
 use kernel::{StoreError, TenantId};
-use pg_schema::schema::{tenant_entitlement_overrides as overrides, tenants};
-use serde_json::Value;
+use pg_schema::schema::tenant_entitlement_overrides as overrides;
 use time::{Duration, OffsetDateTime};
 
-use super::plans;
+use super::plans::GrantRow;
 use crate::error::store_error;
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = overrides)]
-struct Row {
-    key: String,
-    kind: String,
-    maximum: Option<i64>,
-    metric: Option<String>,
-    value: Option<Value>,
-    cycle: String,
-    enforcement: String,
-    grace_percent: Option<i32>,
-    grace_seconds: Option<i64>,
-    reason: Option<String>,
-    expires_at: Option<OffsetDateTime>,
-}
+/// A grant, why, and until when.
+type Row = (GrantRow, Option<String>, Option<OffsetDateTime>);
 
-impl Row {
-    fn read(self) -> Result<Override, StoreError> {
-        let (percent, seconds) = (self.grace_percent, self.grace_seconds);
-        Ok(Override {
-            grant: Grant {
-                kind: plans::kind(&self.kind)?,
-                cycle: plans::cycle(&self.cycle)?,
-                enforcement: plans::enforcement(&self.enforcement, percent, seconds)?,
-                key: self.key,
-                maximum: self.maximum,
-                metric: self.metric,
-                value: self.value,
-            },
-            expires_at: self.expires_at,
-            reason: self.reason,
-        })
-    }
-}
-
-pub(super) fn has_tenant(conn: &mut PgConnection, id: TenantId) -> Result<bool, StoreError> {
-    let living = tenants::table
-        .find(id.as_uuid())
-        .filter(tenants::status.ne("deleted"));
-    select(exists(living)).get_result(conn).map_err(store_error)
+fn read((grant, reason, expires_at): Row) -> Result<Override, StoreError> {
+    Ok(Override {
+        grant: grant.read()?,
+        expires_at,
+        reason,
+    })
 }
 
 pub(super) fn list(
@@ -65,17 +30,28 @@ pub(super) fn list(
 ) -> Result<Vec<Override>, StoreError> {
     let mut query = overrides::table
         .filter(overrides::tenant_id.eq(tenant_id.as_uuid()))
-        .select(Row::as_select())
+        .select((
+            (
+                overrides::key,
+                overrides::kind,
+                overrides::maximum,
+                overrides::metric,
+                overrides::value,
+                overrides::cycle,
+                overrides::enforcement,
+                overrides::grace_percent,
+                overrides::grace_seconds,
+            ),
+            overrides::reason,
+            overrides::expires_at,
+        ))
         .order(overrides::key)
         .into_boxed();
     if let Some(key) = key {
         query = query.filter(overrides::key.eq(key));
     }
     let rows: Vec<Row> = query.load(conn).map_err(store_error)?;
-    let mut found = rows
-        .into_iter()
-        .map(Row::read)
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut found = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     // By the bytes of the key, whatever the locale of the database.
     found.sort_by(|a, b| a.grant.key.cmp(&b.grant.key));
     Ok(found)

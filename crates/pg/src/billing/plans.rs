@@ -24,7 +24,8 @@ struct VersionRow {
     interval: String,
 }
 
-#[derive(Queryable, Selectable)]
+/// What a plan or an override grants.
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = plan_entitlements)]
 pub(super) struct GrantRow {
     key: String,
@@ -52,7 +53,7 @@ struct PriceRow {
 }
 
 impl GrantRow {
-    fn read(self) -> Result<Grant, StoreError> {
+    pub(super) fn read(self) -> Result<Grant, StoreError> {
         Ok(Grant {
             kind: kind(&self.kind)?,
             cycle: cycle(&self.cycle)?,
@@ -65,15 +66,15 @@ impl GrantRow {
     }
 }
 
-pub(super) fn kind(text: &str) -> Result<Kind, StoreError> {
+fn kind(text: &str) -> Result<Kind, StoreError> {
     Kind::parse(text).ok_or_else(|| unreadable("kind of entitlement", text))
 }
 
-pub(super) fn cycle(text: &str) -> Result<Cycle, StoreError> {
+fn cycle(text: &str) -> Result<Cycle, StoreError> {
     Cycle::parse(text).ok_or_else(|| unreadable("cycle of an entitlement", text))
 }
 
-pub(super) fn enforcement(
+fn enforcement(
     text: &str,
     grace_percent: Option<i32>,
     grace_seconds: Option<i64>,

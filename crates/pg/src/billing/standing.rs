@@ -1,15 +1,14 @@
 //! Where a tenant stands with one entitlement, in one round trip.
 
-use billing::{Anchor, Crossing, Grant, Standing, resource};
+use billing::{Anchor, Crossing, Standing, resource};
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{StoreError, TenantId};
-use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{plans, subscriptions::zone};
+use super::{plans::GrantRow, subscriptions::zone};
 use crate::error::store_error;
 
 /// One statement, so one snapshot. What is counted by a rule of its own is counted by the same words as in `counts`.
@@ -22,7 +21,7 @@ with subscribed as (
     from subscriptions s where s.tenant_id = $1 and s.status <> 'canceled'
 )
 select t.timezone, s.anchor_at, s.timezone as anchor_zone, case when s.is_live then s.code end as plan,
-    g.kind, g.maximum, g.metric, g.value, g.cycle, g.enforcement, g.grace_percent, g.grace_seconds,
+    g.key, g.kind, g.maximum, g.metric, g.value, g.cycle, g.enforcement, g.grace_percent, g.grace_seconds,
     case $2
         when 'max_members' then
             (select count(*) from memberships m where m.tenant_id = $1 and m.status = 'active')
@@ -38,11 +37,11 @@ select t.timezone, s.anchor_at, s.timezone as anchor_zone, case when s.is_live t
 from tenants t
 left join subscribed s on true
 left join lateral (
-    select 1 as place, o.kind, o.maximum, o.metric, o.value, o.cycle, o.enforcement, o.grace_percent, o.grace_seconds
+    select 1 as place, o.key, o.kind, o.maximum, o.metric, o.value, o.cycle, o.enforcement, o.grace_percent, o.grace_seconds
     from tenant_entitlement_overrides o
     where o.tenant_id = $1 and o.key = $2 and (o.expires_at is null or o.expires_at > $3)
     union all
-    select 2, p.kind, p.maximum, p.metric, p.value, p.cycle, p.enforcement, p.grace_percent, p.grace_seconds
+    select 2, p.key, p.kind, p.maximum, p.metric, p.value, p.cycle, p.enforcement, p.grace_percent, p.grace_seconds
     from plan_entitlements p
     where s.is_live and p.plan_code = s.code and p.plan_version = s.version and p.key = $2
     order by place limit 1
@@ -60,22 +59,8 @@ struct Row {
     anchor_zone: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     plan: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    kind: Option<String>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    maximum: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    metric: Option<String>,
-    #[diesel(sql_type = Nullable<Jsonb>)]
-    value: Option<Value>,
-    #[diesel(sql_type = Nullable<Text>)]
-    cycle: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    enforcement: Option<String>,
-    #[diesel(sql_type = Nullable<Integer>)]
-    grace_percent: Option<i32>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    grace_seconds: Option<i64>,
+    #[diesel(embed)]
+    grant: Option<GrantRow>,
     #[diesel(sql_type = BigInt)]
     things: i64,
     #[diesel(sql_type = BigInt)]
@@ -86,25 +71,6 @@ struct Row {
     crossed_at: Option<OffsetDateTime>,
     #[diesel(sql_type = Text)]
     watermark: String,
-}
-
-impl Row {
-    fn grant(&self, key: &str) -> Result<Option<Grant>, StoreError> {
-        let (Some(kind), Some(cycle), Some(enforcement)) =
-            (&self.kind, &self.cycle, &self.enforcement)
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Grant {
-            key: key.to_owned(),
-            kind: plans::kind(kind)?,
-            maximum: self.maximum,
-            metric: self.metric.clone(),
-            value: self.value.clone(),
-            cycle: plans::cycle(cycle)?,
-            enforcement: plans::enforcement(enforcement, self.grace_percent, self.grace_seconds)?,
-        }))
-    }
 }
 
 pub(super) fn standing(
@@ -128,7 +94,7 @@ pub(super) fn standing(
         _ => None,
     };
     Ok(Standing {
-        grant: row.grant(key)?,
+        grant: row.grant.map(GrantRow::read).transpose()?,
         zone: zone(&row.timezone)?,
         plan: row.plan,
         anchor,

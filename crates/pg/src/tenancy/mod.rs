@@ -5,3 +5,5 @@ mod members;
 mod projects;
 mod roles;
 mod tenants;
+
+pub(crate) use tenants::has_tenant;

@@ -1,8 +1,9 @@
 //! Tenants.
 
 use diesel::{
+    dsl::exists,
     prelude::*,
-    sql_query,
+    select, sql_query,
     sql_types::{BigInt, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{Name, StoreError, TenantId, TenantStatus, Zone};
@@ -194,4 +195,12 @@ impl TryFrom<TenantRow> for Tenant {
             created_at: row.created_at,
         })
     }
+}
+
+/// Whether there is a tenant that is not deleted, as far as the transaction sees.
+pub(crate) fn has_tenant(conn: &mut PgConnection, id: TenantId) -> Result<bool, StoreError> {
+    let living = dsl::tenants
+        .find(id.as_uuid())
+        .filter(dsl::status.ne("deleted"));
+    select(exists(living)).get_result(conn).map_err(store_error)
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     PgTx,
     error::{store_error, unreadable},
+    tenancy::has_tenant,
 };
 
 impl ImportStore for PgTx {
@@ -54,13 +55,7 @@ impl ImportStore for PgTx {
     }
 
     fn has_tenant(&mut self, tenant_id: TenantId) -> Result<bool, StoreError> {
-        sql_query(
-            "select exists (select from tenants where id = $1 and status <> 'deleted') as answer",
-        )
-        .bind::<sql::Uuid, _>(tenant_id.as_uuid())
-        .get_result(self.conn())
-        .map(|row: Answer| row.answer)
-        .map_err(store_error)
+        has_tenant(self.conn(), tenant_id)
     }
 
     fn tenant_of_slug(&mut self, slug: &str) -> Result<Option<TenantId>, StoreError> {
@@ -261,12 +256,6 @@ impl ImportedRow {
             last_at: self.last_at,
         }
     }
-}
-
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = sql::Bool)]
-    answer: bool,
 }
 
 #[derive(QueryableByName)]

@@ -254,12 +254,29 @@ struct Guide {
 
 #[derive(QueryableByName)]
 struct Row {
+    #[diesel(sql_type = sql::Uuid)]
+    meter_id: Uuid,
+    #[diesel(embed)]
+    event: EventRow,
+}
+
+impl Row {
+    fn into_event(self, meters: &[Meter]) -> Result<StoredEvent, StoreError> {
+        let meter = meters
+            .iter()
+            .find(|meter| meter.id.as_uuid() == self.meter_id)
+            .ok_or_else(|| unreadable("meter", self.meter_id))?;
+        Ok(self.event.of_metric(meter.key.clone()))
+    }
+}
+
+/// An event as it is stored, but for whose it is and what it measures.
+#[derive(QueryableByName)]
+pub(super) struct EventRow {
     #[diesel(sql_type = sql::Text)]
     event_id: String,
     #[diesel(sql_type = sql::Text)]
     source: String,
-    #[diesel(sql_type = sql::Uuid)]
-    meter_id: Uuid,
     #[diesel(sql_type = sql::Numeric)]
     quantity: BigDecimal,
     #[diesel(sql_type = sql::Timestamptz)]
@@ -278,16 +295,12 @@ struct Row {
     dedup: Uuid,
 }
 
-impl Row {
-    fn into_event(self, meters: &[Meter]) -> Result<StoredEvent, StoreError> {
-        let meter = meters
-            .iter()
-            .find(|meter| meter.id.as_uuid() == self.meter_id)
-            .ok_or_else(|| unreadable("meter", self.meter_id))?;
-        Ok(StoredEvent {
+impl EventRow {
+    pub(super) fn of_metric(self, metric: String) -> StoredEvent {
+        StoredEvent {
             id: self.event_id,
             source: self.source,
-            metric: meter.key.clone(),
+            metric,
             quantity: self.quantity.into(),
             occurred_at: self.occurred_at,
             received_at: self.received_at,
@@ -296,7 +309,7 @@ impl Row {
             model: self.model,
             metadata: self.metadata,
             dedup: self.dedup,
-        })
+        }
     }
 }
 

@@ -1,21 +1,19 @@
 //! Months of events: reading one whole, dropping one, and what can no longer be answered without them.
 
-use bigdecimal::BigDecimal;
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query,
     sql_types as sql,
 };
-use kernel::{ProjectId, StoreError, TenantId};
+use kernel::{StoreError, TenantId};
 use time::{Duration, OffsetDateTime};
 use usage::{
-    StoredEvent,
     query::UsageQuery,
     retention::{ArchivedEvent, Partition, PartitionStore, Sink},
     rollup::BUCKET,
 };
 use uuid::Uuid;
 
-use super::read::quarter_of;
+use super::{raw::EventRow, read::quarter_of};
 use crate::{PgTx, error::store_error};
 
 /// Looking through a month takes longer than a request may.
@@ -217,46 +215,16 @@ struct Row {
     #[diesel(sql_type = sql::Uuid)]
     tenant_id: Uuid,
     #[diesel(sql_type = sql::Text)]
-    event_id: String,
-    #[diesel(sql_type = sql::Text)]
-    source: String,
-    #[diesel(sql_type = sql::Text)]
     metric: String,
-    #[diesel(sql_type = sql::Numeric)]
-    quantity: BigDecimal,
-    #[diesel(sql_type = sql::Timestamptz)]
-    occurred_at: OffsetDateTime,
-    #[diesel(sql_type = sql::Timestamptz)]
-    received_at: OffsetDateTime,
-    #[diesel(sql_type = sql::Nullable<sql::Uuid>)]
-    project_id: Option<Uuid>,
-    #[diesel(sql_type = sql::Nullable<sql::Text>)]
-    user_id: Option<String>,
-    #[diesel(sql_type = sql::Nullable<sql::Text>)]
-    model: Option<String>,
-    #[diesel(sql_type = sql::Nullable<sql::Text>)]
-    metadata: Option<String>,
-    #[diesel(sql_type = sql::Uuid)]
-    dedup: Uuid,
+    #[diesel(embed)]
+    event: EventRow,
 }
 
 impl From<Row> for ArchivedEvent {
     fn from(row: Row) -> Self {
         Self {
             tenant_id: row.tenant_id.into(),
-            event: StoredEvent {
-                id: row.event_id,
-                source: row.source,
-                metric: row.metric,
-                quantity: row.quantity.into(),
-                occurred_at: row.occurred_at,
-                received_at: row.received_at,
-                project_id: row.project_id.map(ProjectId::from),
-                user_id: row.user_id,
-                model: row.model,
-                metadata: row.metadata,
-                dedup: row.dedup,
-            },
+            event: row.event.of_metric(row.metric),
         }
     }
 }

@@ -5,37 +5,21 @@ use std::collections::BTreeSet;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types};
 use kernel::Zone;
 use pg::migrate::Migrator;
+use testkit::contract::usage_fixture::Dice;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339, macros::datetime};
 use usage::{Filter, Granularity, GroupBy, Item, MeterChange, NewMeter, UsageRequest, UsageRow};
 
 use crate::usage_fixture::{Fixture, event, letters};
 
-/// A generator that gives the same numbers in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.roll(from.len() as u64)).unwrap()].clone()
-    }
-
-    /// An instant of a season with clock changes, often amid a quarter of an hour that has many events.
-    fn instant(&mut self) -> OffsetDateTime {
-        let quarters = self.pick(&[6, 96 * 20]);
-        let quarter = i64::try_from(self.roll(quarters)).unwrap();
-        let into = i64::try_from(self.roll(900_000_000)).unwrap();
-        datetime!(2025-10-20 00:00 UTC)
-            + Duration::minutes(15 * quarter)
-            + Duration::microseconds(self.pick(&[0, into]))
-    }
+/// An instant of a season with clock changes, often amid a quarter of an hour that has many events.
+fn instant(dice: &mut Dice) -> OffsetDateTime {
+    let quarters = dice.pick(&[6, 96 * 20]);
+    let quarter = i64::try_from(dice.roll(quarters)).unwrap();
+    let into = i64::try_from(dice.roll(900_000_000)).unwrap();
+    datetime!(2025-10-20 00:00 UTC)
+        + Duration::minutes(15 * quarter)
+        + Duration::microseconds(dice.pick(&[0, into]))
 }
-
 const AGGREGATIONS: [&str; 6] = ["sum", "count", "max", "min", "latest", "unique"];
 /// In the order of answers.
 const NAMES: [&str; 3] = ["far", "region", "tier"];
@@ -62,7 +46,7 @@ async fn make_meter(fixture: &Fixture, key: &str, aggregation: &str, dimensions:
 /// Every event has all that any version of its meter asks for, and more.
 fn random_event(dice: &mut Dice, number: u64) -> Item {
     let metric = dice.pick(&AGGREGATIONS);
-    let at = dice.instant().format(&Rfc3339).unwrap();
+    let at = instant(dice).format(&Rfc3339).unwrap();
     let (whole, parts) = (dice.roll(1000), dice.roll(1_000_000_000_000));
     let sign = dice.pick(&["", "-"]);
     let user = dice.pick(&["", r#""user_id":"u1","#, r#""user_id":"u2","#]);
@@ -102,7 +86,7 @@ async fn change_some_meter(fixture: &Fixture, dice: &mut Dice) {
 }
 
 fn random_request(dice: &mut Dice) -> (UsageRequest, &'static str) {
-    let (a, b) = (dice.instant(), dice.instant());
+    let (a, b) = (instant(dice), instant(dice));
     let (name, granularity) = dice.pick(&[
         ("15m", Granularity::Quarter),
         ("hour", Granularity::Hour),

@@ -2,41 +2,25 @@
 
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types};
 use kernel::Zone;
+use testkit::contract::usage_fixture::Dice;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use usage::{Filter, Granularity, GroupBy, Item, UsageRequest};
 
 use crate::usage_fixture::{Fixture, event};
 
-/// A generator that gives the same numbers in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
-    }
-
-    /// An instant of a season with clock changes in Europe and America; often on a quarter of an hour, where mistakes are made, and often
-    /// in one of a few quarters, so that ranges end amid events.
-    fn instant(&mut self) -> OffsetDateTime {
-        let quarters = self.pick(&[6, 96 * 20]);
-        let quarter = i64::try_from(self.roll(quarters)).unwrap();
-        let start = datetime!(2025-10-20 00:00 UTC);
-        let at = start + Duration::minutes(15 * quarter);
-        if self.roll(3) == 0 {
-            at
-        } else {
-            at + Duration::microseconds(i64::try_from(self.roll(900_000_000)).unwrap())
-        }
+/// An instant of a season with clock changes in Europe and America; often on a quarter of an hour, where mistakes are made, and often
+/// in one of a few quarters, so that ranges end amid events.
+fn instant(dice: &mut Dice) -> OffsetDateTime {
+    let quarters = dice.pick(&[6, 96 * 20]);
+    let quarter = i64::try_from(dice.roll(quarters)).unwrap();
+    let start = datetime!(2025-10-20 00:00 UTC);
+    let at = start + Duration::minutes(15 * quarter);
+    if dice.roll(3) == 0 {
+        at
+    } else {
+        at + Duration::microseconds(i64::try_from(dice.roll(900_000_000)).unwrap())
     }
 }
-
 const METRICS: [&str; 7] = ["chat", "tokens", "peak", "low", "level", "visits", "people"];
 const ZONES: [&str; 6] = [
     "UTC",
@@ -77,8 +61,7 @@ fn random_event(dice: &mut Dice, number: u64) -> Item {
         dice.roll(1000),
         dice.roll(1_000_000_000_000)
     );
-    let at = dice
-        .instant()
+    let at = instant(dice)
         .format(&time::format_description::well_known::Rfc3339)
         .unwrap();
     let (user, model, who) = (dice.roll(3), dice.roll(2), dice.roll(5));
@@ -94,7 +77,7 @@ fn random_event(dice: &mut Dice, number: u64) -> Item {
 }
 
 fn random_request(dice: &mut Dice) -> (UsageRequest, &'static str) {
-    let (a, b) = (dice.instant(), dice.instant());
+    let (a, b) = (instant(dice), instant(dice));
     let (from, to) = if a < b {
         (a, b)
     } else {
