@@ -107,67 +107,88 @@ begin
     end if;
 end $$;
 
+-- Which events of a tenant with these keys were received in this time, by place.
+--
+-- A sub-query for each key, because a join might read a whole partition.
+create or replace function app.usage_events_before(tenant uuid, dedups uuid[], since timestamptz, until timestamptz)
+    returns table (place integer, dedup uuid, payload_hash uuid)
+    language sql stable as $$
+    select g.place::integer, g.dedup, e.payload_hash
+    from unnest(dedups) with ordinality as g (dedup, place) cross join lateral (
+        select e.payload_hash from usage_events e
+        where e.tenant_id = tenant and e.dedup = g.dedup and e.received_at > since and e.received_at < until
+        limit 1
+    ) e
+$$;
+
 -- Writes events of several tenants, `sizes` of them for each, unless one with its key was received in the last 35 days. Reports those that
 -- were there before, by place, with the payload they were written with. Events of a tenant come by key, each key once, and tenants by id:
 -- so two batches with the same keys wait for each other in one direction only.
 --
--- The key of a partition keeps out what is in the current one; older ones have to be asked. A sub-query for each row, because a join might
--- read a whole partition; and no sequential scans, because a partition is new, and its statistics say empty, once a month.
-create or replace function app.append_usage_events(enters boolean, tenants uuid[], sizes integer[], received timestamptz, dedups uuid[],
-        payload_hashes uuid[], meter_ids uuid[], occurred timestamptz[], quantities numeric[], project_ids uuid[], ids text[],
+-- The key of a partition keeps out what is in the current one; older ones have to be asked, when they hold anything of the tenant. Whoever
+-- `bets` that nothing is in the current one either does not look there first, and pays for it when the bet is lost: all is undone, and done
+-- again with looking. So it is when another transaction comes first; what that one wrote is seen in the next attempt, since this one waited
+-- for its commit.
+--
+-- No sequential scans, because a partition is new, and its statistics say empty, once a month; with that nothing is left to plan that depends
+-- on the values, so it is planned once.
+create or replace function app.append_usage_events(enters boolean, bets boolean, tenants uuid[], sizes integer[], received timestamptz,
+        dedups uuid[], payload_hashes uuid[], meter_ids uuid[], occurred timestamptz[], quantities numeric[], project_ids uuid[], ids text[],
         sources text[], user_ids text[], models text[], metadatas text[], dims text[], value_hashes uuid[])
     returns table (place integer, payload_hash uuid)
-    language plpgsql volatile set enable_seqscan = off as $$
+    language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     entering constant boolean := enters and app.current_tenant_id() is null;
     writer constant bigint := pg_current_xact_id()::text::bigint;
     oldest constant timestamptz := received - interval '840 hours';
     month constant timestamptz := date_trunc('month', received, 'UTC');
-    before integer := 0;
+    until timestamptz := case when bets then month else date_trunc('month', month + interval '768 hours', 'UTC') end;
+    before integer;
     last integer;
-    written uuid[];
+    found uuid[];
+    places integer[];
+    hashes uuid[];
 begin
-    for number in 1 .. cardinality(tenants) loop
-        if entering then
-            execute format('set local app.tenant_id = %L', tenants[number]);
-        end if;
-        last := before + sizes[number];
-        with added as (
-            insert into usage_events (tenant_id, received_at, txid, dedup, payload_hash, meter_id, occurred_at, quantity, project_id,
-                event_id, source, user_id, model, metadata, dims, value_hash)
-            select tenants[number], received, writer, g.*
-            from unnest(dedups[before + 1 : last], payload_hashes[before + 1 : last], meter_ids[before + 1 : last],
-                occurred[before + 1 : last], quantities[before + 1 : last], project_ids[before + 1 : last], ids[before + 1 : last],
-                sources[before + 1 : last], user_ids[before + 1 : last], models[before + 1 : last], metadatas[before + 1 : last]::jsonb[],
-                dims[before + 1 : last], value_hashes[before + 1 : last]
-            ) as g (dedup, payload_hash, meter_id, occurred_at, quantity, project_id, event_id, source, user_id, model, metadata, dims,
-                value_hash)
-            where (
-                select e.dedup from usage_events e
-                where e.tenant_id = tenants[number] and e.dedup = g.dedup and e.received_at > oldest and e.received_at < month
-                limit 1
-            ) is null
-            on conflict do nothing
-            returning dedup
-        )
-        select array_agg(dedup) into written from added;
-        if written is null or cardinality(written) < sizes[number] then
-            -- A statement of its own sees what another transaction committed while this one waited for it.
-            return query
-                select (before + g.place)::integer, e.payload_hash
-                from unnest(dedups[before + 1 : last]) with ordinality as g (dedup, place) cross join lateral (
-                    select e.payload_hash from usage_events e
-                    where e.tenant_id = tenants[number] and e.dedup = g.dedup and e.received_at > oldest
-                    limit 1
-                ) e
-                where g.dedup not in (select unnest(written));
-        end if;
-        before := last;
+    loop
+        before := 0;
+        places := '{}';
+        hashes := '{}';
+        begin
+            for number in 1 .. cardinality(tenants) loop
+                if entering then
+                    execute format('set local app.tenant_id = %L', tenants[number]);
+                end if;
+                last := before + sizes[number];
+                found := null;
+                if until > month or exists (
+                    select from usage_events e
+                    where e.tenant_id = tenants[number] and e.received_at > oldest and e.received_at < month
+                ) then
+                    select array_agg(e.dedup), places || array_agg(before + e.place), hashes || array_agg(e.payload_hash)
+                    into found, places, hashes
+                    from app.usage_events_before(tenants[number], dedups[before + 1 : last], oldest, until) e;
+                end if;
+                insert into usage_events (tenant_id, received_at, txid, dedup, payload_hash, meter_id, occurred_at, quantity, project_id,
+                    event_id, source, user_id, model, metadata, dims, value_hash)
+                select tenants[number], received, writer, g.*
+                from unnest(dedups[before + 1 : last], payload_hashes[before + 1 : last], meter_ids[before + 1 : last],
+                    occurred[before + 1 : last], quantities[before + 1 : last], project_ids[before + 1 : last], ids[before + 1 : last],
+                    sources[before + 1 : last], user_ids[before + 1 : last], models[before + 1 : last],
+                    metadatas[before + 1 : last]::jsonb[], dims[before + 1 : last], value_hashes[before + 1 : last]
+                ) as g (dedup)
+                where g.dedup not in (select unnest(found));
+                before := last;
+            end loop;
+            exit;
+        exception when unique_violation then
+            until := date_trunc('month', month + interval '768 hours', 'UTC');
+        end;
     end loop;
     if entering then
         set local app.tenant_id = '';
     end if;
+    return query select * from unnest(places, hashes);
 end $$;
 
 -- Months since year 0, in UTC: one partition each.
@@ -192,8 +213,9 @@ end $$;
 
 grant execute on function app.usage_month(timestamptz), app.usage_received_at(),
     app.usage_meters(boolean, uuid[], integer[], text[]), app.usage_projects(boolean, uuid[], integer[], uuid[]),
-    app.append_usage_events(boolean, uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[], text[], text[],
-        text[], text[], text[], text[], uuid[]) to plinth_app;
+    app.usage_events_before(uuid, uuid[], timestamptz, timestamptz),
+    app.append_usage_events(boolean, boolean, uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[],
+        text[], text[], text[], text[], text[], text[], uuid[]) to plinth_app;
 grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer) to plinth_worker;
 
 select app.open_to_worker(t) from unnest(array[

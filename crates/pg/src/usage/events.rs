@@ -13,7 +13,7 @@ use usage::{
 };
 use uuid::Uuid;
 
-use super::meters::MeterRow;
+use super::{bet, meters::MeterRow};
 use crate::error::{store_error, unreadable};
 
 /// Whose the transaction is.
@@ -117,9 +117,10 @@ pub(super) fn append(
     let places = columns.places;
     let there_before: Vec<ThereBefore> = sql_query(
         "select place, payload_hash from app.append_usage_events(
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
     )
     .bind::<sql::Bool, _>(tenancy.enters())
+    .bind::<sql::Bool, _>(bet::is_on())
     .bind::<sql::Array<sql::Uuid>, _>(columns.tenants)
     .bind::<sql::Array<sql::Integer>, _>(columns.sizes)
     .bind::<sql::Timestamptz, _>(received_at)
@@ -138,6 +139,7 @@ pub(super) fn append(
     .bind::<Sparse<sql::Uuid>, _>(unless_empty(columns.value_hash))
     .load(conn)
     .map_err(store_error)?;
+    bet::learn(!there_before.is_empty());
     for row in there_before {
         let place = places.get(index(row.place));
         let outcome = place.and_then(|(batch, event)| appended.get_mut(*batch)?.get_mut(*event));

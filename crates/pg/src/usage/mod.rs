@@ -5,6 +5,7 @@
 //! | `meters` | meters of tenants, and those from the start |
 //! | `versions` | what meters are and were |
 //! | `events` | batches of events, each let in once |
+//! | `bet` | whether to expect duplicates |
 //! | `intake` | events of many requests in one transaction |
 //! | `imports` | how far imports have come, and what became of their events |
 //! | `read` | rollups and what is not rolled up yet, out of one snapshot |
@@ -15,6 +16,7 @@
 //! | `retention` | months of events, and what cannot be answered without them |
 //! | `totals` | what billing asks for |
 
+mod bet;
 mod days;
 mod events;
 mod imports;

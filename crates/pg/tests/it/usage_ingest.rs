@@ -177,6 +177,33 @@ async fn a_key_is_kept_as_long_in_every_time_zone_of_the_server() {
     }
 }
 
+/// Keys 1 to 5: received a month before, in this month, too long ago, never, and never. Whoever bets loses, by key 2.
+#[tokio::test]
+async fn a_lost_bet_and_a_look_beforehand_come_to_the_same() {
+    for bets in [true, false] {
+        let fixture = Fixture::new("UTC").await;
+        let (tenant_id, key) = (fixture.tenant_id, "lpad(n::text, 32, '0')::uuid");
+        let received = "(date_trunc('month', now(), 'UTC') + interval '41 days')";
+        fixture.execute(&format!(
+            "insert into usage_events (tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source)
+             select '{tenant_id}', gen_random_uuid(), {key}, {key}, now(), {received} - ago, 1, n::text, 'before'
+             from (values (1, interval '720 hours'), (2, interval '1 hour'), (3, interval '864 hours')) as b (n, ago)"
+        ));
+        let before = fixture.text(&format!(
+            "select string_agg(place || ' ' || trim(leading '0-' from payload_hash::text), ', ' order by place)
+             from (select array_agg({key}) as keys, array_agg(now()) as times, array_agg(1.0) as ones, array_agg('n'::text) as names
+                   from generate_series(1, 5) n) sent,
+                app.append_usage_events(false, {bets}, array['{tenant_id}'::uuid], array[5], {received}, keys, keys, keys, times, ones,
+                    null, names, names, null, null, null, null, null)"
+        ));
+        assert_eq!(before, "1 1, 2 2", "bets: {bets}");
+        let now = fixture.text(
+            "select string_agg(trim(leading '0-' from dedup::text), ' ' order by dedup) from usage_events where source = 'n'",
+        );
+        assert_eq!(now, "3 4 5", "bets: {bets}");
+    }
+}
+
 /// Two writers on both sides of a month's end, whose clocks the test sets, see each other.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_on_both_sides_of_a_months_end_count_once() {

@@ -16,6 +16,7 @@ const METERS: &str = "for the worker: tenants, keys of meters and times of use a
 const OVERRIDE: &str =
     "asks whether the transaction is an operator's, and writes in the tenant of the transaction";
 const INGEST: &str = "runs as whoever calls it, so row-level security decides: it enters tenants only in a transaction of none, for group commit";
+const READS_AS_CALLER: &str = "runs as whoever calls it, so row-level security decides";
 const UPKEEP: &str = "for the worker: answers a number";
 const SETTLED: &str =
     "for the worker: runs as whoever calls it, and answers a sentence that names no tenant";
@@ -33,7 +34,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.access_of_user(uuid,text,text,uuid,uuid,text,text,text,timestamp with time zone) 6c677304f8b1d96f", BEFORE),
         ("app.admin_tenants(uuid,integer) 4a99d17ae8734638", OPERATOR),
         ("app.api_key_for(text) f93fe35c787686fb", BEFORE),
-        ("app.append_usage_events(boolean,uuid[],integer[],timestamp with time zone,uuid[],uuid[],uuid[],timestamp with time zone[],numeric[],uuid[],text[],text[],text[],text[],text[],text[],uuid[]) 942b8b9c33970804", INGEST),
+        ("app.append_usage_events(boolean,boolean,uuid[],integer[],timestamp with time zone,uuid[],uuid[],uuid[],timestamp with time zone[],numeric[],uuid[],text[],text[],text[],text[],text[],text[],uuid[]) 6be2754219552672", INGEST),
         ("app.apply_due_plan_changes(timestamp with time zone,integer) 53e9604ef026a674", UPKEEP),
         ("app.catalogue(text) ab01db44c2ecbbd3", PURE),
         ("app.check_last_owner() 6250a883beb1bc0e", LAST_OWNER),
@@ -78,6 +79,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.touch_updated_at() 85400a5a23d2376a", TRIGGER),
         ("app.touched_quotas(bigint) 32e31d82921203ce", METERS),
         ("app.unsettled_usage(timestamp with time zone,timestamp with time zone) ffe7ba27855b75ec", SETTLED),
+        ("app.usage_events_before(uuid,uuid[],timestamp with time zone,timestamp with time zone) d27524e2e6fc88ce", READS_AS_CALLER),
         ("app.usage_meters(boolean,uuid[],integer[],text[]) 2bd3cc8424098b4b", INGEST),
         ("app.usage_month(timestamp with time zone) 00537cf8543b63f0", PURE),
         ("app.usage_projects(boolean,uuid[],integer[],uuid[]) 0bfd9def00f320a1", INGEST),
