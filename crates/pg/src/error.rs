@@ -4,9 +4,10 @@ use diesel::result::{DatabaseErrorKind, Error};
 use kernel::StoreError;
 
 /// Text of errors that mean "not now" rather than "never": a time limit, a shutdown, a deadlock, a lost connection; the last four are
-/// PgBouncer's.
-const TRANSIENT: [&str; 14] = [
+/// PgBouncer's. A limit that strikes just as its statement ends cancels the next one, and PostgreSQL then says that a user asked for it.
+const TRANSIENT: [&str; 15] = [
     "statement timeout",
+    "canceling statement due to user request",
     "lock timeout",
     "deadlock detected",
     "terminating connection",

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use kernel::{ProjectId, Quantity};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Metadata,
+    Metadata, key,
     reading::{self, Fields},
 };
 
@@ -120,10 +119,10 @@ impl Item {
 }
 
 impl NewEvent {
-    /// What makes two events one: 128 bits of SHA-256 over source and id, each with its length in front.
+    /// What makes two events one, made of source and id alone: see [`key`].
     #[must_use]
     pub fn dedup(&self) -> Uuid {
-        dedup(&self.source, &self.id)
+        key::of(&self.source, &self.id)
     }
 
     /// Tells a replay from another fact under the same id: 128 bits of SHA-256 over everything else that the sender said.
@@ -133,7 +132,7 @@ impl NewEvent {
             .occurred_at
             .map(|at| at.unix_timestamp_nanos().to_string());
         let project_id = self.project_id.map(|id| id.to_string());
-        digest([
+        key::digest([
             self.metric.as_str(),
             &self.quantity.to_string(),
             occurred_at.as_deref().unwrap_or_default(),
@@ -143,23 +142,4 @@ impl NewEvent {
             self.metadata.as_json().unwrap_or_default(),
         ])
     }
-}
-
-/// See [`NewEvent::dedup`].
-pub(crate) fn dedup(source: &str, id: &str) -> Uuid {
-    digest([source, id])
-}
-
-/// 128 bits of SHA-256 over texts, each with its length in front.
-pub(crate) fn digest<const N: usize>(parts: [&str; N]) -> Uuid {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    let mut bytes = [0; 16];
-    for (byte, hashed) in bytes.iter_mut().zip(hash.finalize()) {
-        *byte = hashed;
-    }
-    Uuid::from_bytes(bytes)
 }

@@ -6,7 +6,8 @@
 //! | [`revision`] | changing a meter, and what it was before |
 //! | [`dimension`] | what a meter's usage is told apart by |
 //! | [`value`] | where an event holds its meter's value |
-//! | [`event`] | a measured fact, and what makes two of them one |
+//! | [`event`] | a measured fact |
+//! | `key` | what makes two of them one |
 //! | [`batch`] | the events of one text: JSON, lines of it, CloudEvents |
 //! | `reading` | reading one from Plinth's plain form or from a CloudEvent |
 //! | [`metadata`] | what an event carries besides |
@@ -37,6 +38,7 @@ pub mod event;
 pub mod group;
 pub mod import;
 pub mod ingest;
+mod key;
 pub mod metadata;
 pub mod meter;
 pub mod permissions;

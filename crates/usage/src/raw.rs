@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     Meter, Store,
-    event::{self, DEFAULT_SOURCE, MAX_TEXT},
+    event::{DEFAULT_SOURCE, MAX_TEXT},
     ingest::EPOCH,
-    permissions,
+    key, permissions,
     query::{END, ReadUsageError, check_range, micros, named_meters, to_micros},
 };
 
@@ -205,7 +205,7 @@ pub fn find(
 ) -> Result<StoredEvent, FindEventError> {
     let tenant_id = by.may(&permissions::USAGE_READ)?;
     let own = by.grant.as_ref().and_then(|grant| grant.project_id);
-    let dedup = event::dedup(source.unwrap_or(DEFAULT_SOURCE), id);
+    let dedup = key::of(source.unwrap_or(DEFAULT_SOURCE), id);
     store
         .event(tenant_id, dedup)?
         .filter(|event| own.is_none() || event.project_id == own)

@@ -6,7 +6,7 @@ use bigdecimal::BigDecimal;
 use kernel::Quantity;
 use uuid::Uuid;
 
-use crate::{Aggregation, Meter, NewEvent, Rejection, event::digest, reading::parse_quantity};
+use crate::{Aggregation, Meter, NewEvent, Rejection, key::digest, reading::parse_quantity};
 
 /// Steps that the path to a value may have.
 pub const MAX_STEPS: usize = 8;
@@ -50,7 +50,7 @@ pub fn value_hash(meter: &Meter, event: &NewEvent) -> Result<Option<Uuid>, Rejec
         _ => None,
     };
     if let Some(own) = own {
-        return Ok(Some(digest([&own])));
+        return Ok(Some(digest([&*own])));
     }
     let json = event.metadata.at(steps(field));
     let json = json.ok_or_else(|| missing(field))?;
@@ -61,7 +61,7 @@ pub fn value_hash(meter: &Meter, event: &NewEvent) -> Result<Option<Uuid>, Rejec
             "must be text, a number or a boolean",
         )
     })?;
-    Ok(Some(digest([&text])))
+    Ok(Some(digest([&*text])))
 }
 
 /// The text of a JSON text, number or boolean: without quotes, and numbers without exponent, as PostgreSQL's `->>` writes them.

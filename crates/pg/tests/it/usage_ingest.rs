@@ -4,6 +4,7 @@ use std::{sync::mpsc, time::Duration};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use kernel::StoreError;
+use pg::migrate::Migrator;
 use testkit::contract::usage_fixture;
 use time::{Date, Month};
 use usage::{Aggregation, IngestError, Item, Options, Store, ingest, ingest::Appended};
@@ -175,6 +176,37 @@ async fn a_key_is_kept_as_long_in_every_time_zone_of_the_server() {
             "{hours} hours"
         );
     }
+}
+
+/// Whoever sends an event again after an upgrade finds it under the key it has now.
+#[tokio::test]
+async fn events_from_before_the_migration_get_the_keys_they_would_be_given() {
+    let fixture = Fixture::new("UTC").await;
+    let sent = || {
+        let ids = [
+            "1",
+            "é",
+            "request-1234567",
+            "01890a5d-ac96-774b-bcce-b302099a8057",
+            "01890A5DAC96774BBCCEB302099A8057",
+            "evt_01890a5d-ac96-474b-bcce-b302099a8057",
+            "01H455VB4PEX5VSKNK084SN02Q",
+            "81H455VB4PEX5VSKNK084SN02Q",
+            "usage_event_01h455vb4pex5vsknk084sn02q",
+            "01H455VB4PEX5VSKNK084SN0ü",
+        ];
+        let events = ids.map(|id| {
+            event(&format!(
+                r#"{{"id":"{id}","source":"ü","metric":"chat","quantity":1}}"#
+            ))
+        });
+        events.to_vec()
+    };
+    fixture.ingest(sent()).await;
+    let mut migrator = Migrator::connect(&fixture.db.owner_url()).unwrap();
+    while !migrator.down().unwrap().unwrap().contains("130000") {}
+    migrator.up().unwrap();
+    assert_eq!(letters(&fixture.ingest(sent()).await), "dddddddddd");
 }
 
 /// Keys 1 to 5: received a month before, in this month, too long ago, never, and never. Whoever bets loses, by key 2.

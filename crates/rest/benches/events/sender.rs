@@ -26,11 +26,13 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// How long after the start a client sends its request of this number.
-    fn due(&self, number: u32) -> Duration {
+    /// How long after the start this client sends its request of this number. Clients do not march in step.
+    fn due(&self, client: usize, number: u32) -> Duration {
         self.rate.map_or(Duration::ZERO, |rate| {
-            let events = u64::try_from(self.clients * self.batch).unwrap();
-            Duration::from_micros(events * 1_000_000 / rate.max(1)) * number
+            let one = u64::try_from(self.batch).unwrap() * 1_000_000 / rate.max(1);
+            let turns = u32::try_from(self.clients).unwrap() * number
+                + u32::try_from(client % self.clients).unwrap();
+            Duration::from_micros(one) * turns
         })
     }
 }
@@ -80,7 +82,7 @@ impl Sender {
             let mut all = JoinSet::new();
             for number in first..self.clients_so_far {
                 let request = Request::new(&self.head, number, load.batch);
-                all.spawn(send_until(self.address, request, load, begin));
+                all.spawn(send_until(self.address, (number, request), load, begin));
             }
             let others = match other {
                 Some(request) => ask_until(self.address, request, begin).await,
@@ -107,7 +109,7 @@ fn measured(mut taken: Vec<u64>, batch: usize) -> Measured {
 
 async fn send_until(
     address: SocketAddr,
-    mut request: Request,
+    (client_number, mut request): (usize, Request),
     load: Load,
     begin: Instant,
 ) -> Vec<u64> {
@@ -116,7 +118,7 @@ async fn send_until(
     let mut expected = format!("{{\"accepted\":{},", load.batch);
     let first = Instant::now();
     for number in 0.. {
-        tokio::time::sleep_until((first + load.due(number)).into()).await;
+        tokio::time::sleep_until((first + load.due(client_number, number)).into()).await;
         let start = Instant::now();
         if start >= begin + LENGTH {
             break;

@@ -25,6 +25,7 @@ mod past;
 #[path = "../projects/stage.rs"]
 mod stage;
 
+use asked::From;
 use past::{CHUNK, Past};
 use stage::{Api, Database};
 
@@ -59,8 +60,10 @@ fn main() {
         );
     }
     println!("\na month by day, one metric | half within µs | 99 % within µs");
-    let (p50, p99) = asked::over_http(api.address, &key);
-    println!("GET /v1/usage | {p50} | {p99}");
+    let (p50, p99) = asked::over_http(api.address, &key, From::Midnight);
+    println!("GET /v1/usage, whole days | {p50} | {p99}");
+    let (p50, p99) = asked::over_http(api.address, &key, From::Instant);
+    println!("GET /v1/usage, from some instant | {p50} | {p99}");
     let (p50, p99) = asked::in_sql(&database);
     println!("the rollups' sums, straight from PostgreSQL | {p50} | {p99}");
     if let Some(memory) = stage::resident_kib() {
