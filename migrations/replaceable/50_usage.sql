@@ -56,7 +56,7 @@ end $$;
 create or replace function app.usage_meters(enters boolean, tenants uuid[], sizes integer[], keys text[])
     returns table (place integer, id uuid, key text, name text, aggregation text, unit text, dimensions text[], value_field text,
         allows_negative boolean, version bigint, created_at timestamptz)
-    language plpgsql volatile as $$
+    language plpgsql volatile set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     entering constant boolean := enters and app.current_tenant_id() is null;
@@ -87,7 +87,7 @@ end $$;
 -- Which of these projects there are, as `app.usage_meters` finds meters.
 create or replace function app.usage_projects(enters boolean, tenants uuid[], sizes integer[], ids uuid[])
     returns table (place integer, id uuid)
-    language plpgsql volatile as $$
+    language plpgsql volatile set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     entering constant boolean := enters and app.current_tenant_id() is null;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`pool`] | [`Pg`]: connections, the check of the role, health |
 //! | [`tx`] | [`PgTx`], the open transaction that implements every `Store`, and the unit of work that opens it |
+//! | `prepared` | statements that a connection prepares once |
 //! | [`error`] | what PostgreSQL's errors mean to a domain |
 //! | [`migrate`] | the embedded migrations |
 //! | [`listen`] | notifications from the database |
@@ -23,6 +24,7 @@ mod jobs;
 pub mod listen;
 pub mod migrate;
 pub mod pool;
+mod prepared;
 pub mod schema_file;
 pub mod table_reader;
 mod tenancy;

@@ -10,7 +10,7 @@ use diesel::{
 use kernel::{BoxFuture, CommandRef, Scope, StoreError, TenantId, UnitOfWork, Verdict, Work};
 use ref_cast::RefCast;
 
-use crate::{Pg, error::store_error};
+use crate::{Pg, error::store_error, prepared::Prepared};
 
 /// An open transaction. Every `Store` of every domain is implemented on it, so use cases of several domains compose in one transaction.
 #[derive(RefCast)]
@@ -128,11 +128,13 @@ fn finish(
 }
 
 fn mark_carried_out(conn: &mut PgConnection, command: &CommandRef) -> Result<(), StoreError> {
-    let marked = sql_query(
-        "update idempotency_keys set committed_at = now() where id = $1 and lease_until = $2",
+    let marked = Prepared(
+        sql_query(
+            "update idempotency_keys set committed_at = now() where id = $1 and lease_until = $2",
+        )
+        .bind::<SqlUuid, _>(command.id)
+        .bind::<Timestamptz, _>(command.lease_until),
     )
-    .bind::<SqlUuid, _>(command.id)
-    .bind::<Timestamptz, _>(command.lease_until)
     .execute(conn)
     .map_err(store_error)?;
     if marked == 1 {

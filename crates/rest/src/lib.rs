@@ -60,10 +60,11 @@ where
     let (app, mut document) = app
         .into_utoipa_app()
         .openapi(openapi::Contract::openapi())
+        // Routes are tried in this order, and nothing is asked as often as events are sent.
+        .configure(usage::routes)
         .configure(operations)
         .configure(identity::routes)
         .configure(tenancy::routes)
-        .configure(usage::routes)
         .configure(billing::routes)
         .configure(audit::routes)
         .split_for_parts();

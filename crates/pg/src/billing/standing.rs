@@ -9,7 +9,7 @@ use kernel::{StoreError, TenantId};
 use time::OffsetDateTime;
 
 use super::{plans::GrantRow, subscriptions::zone};
-use crate::error::store_error;
+use crate::{error::store_error, prepared::Prepared};
 
 /// One statement, so one snapshot. What is counted by a rule of its own is counted by the same words as in `counts`.
 const STANDING: &str = "
@@ -79,13 +79,15 @@ pub(super) fn standing(
     key: &str,
     at: OffsetDateTime,
 ) -> Result<Standing, StoreError> {
-    let row: Row = sql_query(STANDING)
-        .bind::<SqlUuid, _>(tenant_id.as_uuid())
-        .bind::<Text, _>(key)
-        .bind::<Timestamptz, _>(at)
-        .bind::<Nullable<Text>, _>(resource::kind_of_limit(key))
-        .get_result(conn)
-        .map_err(store_error)?;
+    let row: Row = Prepared(
+        sql_query(STANDING)
+            .bind::<SqlUuid, _>(tenant_id.as_uuid())
+            .bind::<Text, _>(key)
+            .bind::<Timestamptz, _>(at)
+            .bind::<Nullable<Text>, _>(resource::kind_of_limit(key)),
+    )
+    .get_result(conn)
+    .map_err(store_error)?;
     let anchor = match (row.anchor_at, &row.anchor_zone) {
         (Some(at), Some(name)) => Some(Anchor {
             at,

@@ -14,7 +14,10 @@ use usage::{
 use uuid::Uuid;
 
 use super::{bet, meters::MeterRow};
-use crate::error::{store_error, unreadable};
+use crate::{
+    error::{store_error, unreadable},
+    prepared::Prepared,
+};
 
 /// Whose the transaction is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,14 +43,16 @@ pub(super) fn open(
     wanted: &[Wanted],
 ) -> Result<Vec<Batch>, StoreError> {
     let keys = || wanted.iter().flat_map(|wanted| &wanted.metrics);
-    let rows: Vec<OpenRow> = sql_query(
-        "select r.received_at, m.* from (select app.usage_received_at() as received_at offset 0) r
+    let rows: Vec<OpenRow> = Prepared(sql_query(
+        "select r.received_at, m.place, m.id, m.key, m.name, m.aggregation, m.unit, m.dimensions, m.value_field,
+             m.allows_negative, m.version, m.created_at
+         from (select app.usage_received_at() as received_at offset 0) r
          left join app.usage_meters($1, $2, $3, $4) m on true",
     )
     .bind::<sql::Bool, _>(tenancy.enters())
     .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))
     .bind::<sql::Array<sql::Integer>, _>(sizes(wanted.iter().map(|wanted| wanted.metrics.len())))
-    .bind::<sql::Array<sql::Text>, _>(keys().collect::<Vec<_>>())
+    .bind::<sql::Array<sql::Text>, _>(keys().collect::<Vec<_>>()))
     .load(conn)
     .map_err(store_error)?;
     let received_at = rows.first().map(|row| row.received_at);
@@ -85,15 +90,17 @@ fn known_projects(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<Placed> = sql_query("select place, id from app.usage_projects($1, $2, $3, $4)")
-        .bind::<sql::Bool, _>(tenancy.enters())
-        .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))
-        .bind::<sql::Array<sql::Integer>, _>(sizes(
-            wanted.iter().map(|wanted| wanted.projects.len()),
-        ))
-        .bind::<sql::Array<sql::Uuid>, _>(ids)
-        .load(conn)
-        .map_err(store_error)?;
+    let rows: Vec<Placed> = Prepared(
+        sql_query("select place, id from app.usage_projects($1, $2, $3, $4)")
+            .bind::<sql::Bool, _>(tenancy.enters())
+            .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))
+            .bind::<sql::Array<sql::Integer>, _>(sizes(
+                wanted.iter().map(|wanted| wanted.projects.len()),
+            ))
+            .bind::<sql::Array<sql::Uuid>, _>(ids),
+    )
+    .load(conn)
+    .map_err(store_error)?;
     let placed = rows.into_iter();
     Ok(placed
         .map(|row| (index(row.place), row.id.into()))
@@ -115,28 +122,30 @@ pub(super) fn append(
         return Ok(appended);
     };
     let places = columns.places;
-    let there_before: Vec<ThereBefore> = sql_query(
-        "select place, payload_hash from app.append_usage_events(
+    let there_before: Vec<ThereBefore> = Prepared(
+        sql_query(
+            "select place, payload_hash from app.append_usage_events(
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+        )
+        .bind::<sql::Bool, _>(tenancy.enters())
+        .bind::<sql::Bool, _>(bet::is_on())
+        .bind::<sql::Array<sql::Uuid>, _>(columns.tenants)
+        .bind::<sql::Array<sql::Integer>, _>(columns.sizes)
+        .bind::<sql::Timestamptz, _>(received_at)
+        .bind::<sql::Array<sql::Uuid>, _>(columns.dedup)
+        .bind::<sql::Array<sql::Uuid>, _>(columns.payload_hash)
+        .bind::<sql::Array<sql::Uuid>, _>(columns.meter_id)
+        .bind::<sql::Array<sql::Timestamptz>, _>(columns.occurred_at)
+        .bind::<sql::Array<sql::Numeric>, _>(columns.quantity)
+        .bind::<Sparse<sql::Uuid>, _>(unless_empty(columns.project_id))
+        .bind::<sql::Array<sql::Text>, _>(columns.event_id)
+        .bind::<sql::Array<sql::Text>, _>(columns.source)
+        .bind::<Sparse<sql::Text>, _>(unless_empty(columns.user_id))
+        .bind::<Sparse<sql::Text>, _>(unless_empty(columns.model))
+        .bind::<Sparse<sql::Text>, _>(unless_empty(columns.metadata))
+        .bind::<Sparse<sql::Text>, _>(unless_empty(columns.dims))
+        .bind::<Sparse<sql::Uuid>, _>(unless_empty(columns.value_hash)),
     )
-    .bind::<sql::Bool, _>(tenancy.enters())
-    .bind::<sql::Bool, _>(bet::is_on())
-    .bind::<sql::Array<sql::Uuid>, _>(columns.tenants)
-    .bind::<sql::Array<sql::Integer>, _>(columns.sizes)
-    .bind::<sql::Timestamptz, _>(received_at)
-    .bind::<sql::Array<sql::Uuid>, _>(columns.dedup)
-    .bind::<sql::Array<sql::Uuid>, _>(columns.payload_hash)
-    .bind::<sql::Array<sql::Uuid>, _>(columns.meter_id)
-    .bind::<sql::Array<sql::Timestamptz>, _>(columns.occurred_at)
-    .bind::<sql::Array<sql::Numeric>, _>(columns.quantity)
-    .bind::<Sparse<sql::Uuid>, _>(unless_empty(columns.project_id))
-    .bind::<sql::Array<sql::Text>, _>(columns.event_id)
-    .bind::<sql::Array<sql::Text>, _>(columns.source)
-    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.user_id))
-    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.model))
-    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.metadata))
-    .bind::<Sparse<sql::Text>, _>(unless_empty(columns.dims))
-    .bind::<Sparse<sql::Uuid>, _>(unless_empty(columns.value_hash))
     .load(conn)
     .map_err(store_error)?;
     bet::learn(!there_before.is_empty());
