@@ -128,20 +128,22 @@ $$;
 -- The key of a partition keeps out what is in the current one; older ones have to be asked, when they hold anything of the tenant. Whoever
 -- `bets` that nothing is in the current one either does not look there first, and pays for it when the bet is lost: all is undone, and done
 -- again with looking. So it is when another transaction comes first; what that one wrote is seen in the next attempt, since this one waited
--- for its commit.
+-- for its commit, and a statement that is read committed sees what is.
 --
--- No sequential scans, because a partition is new, and its statistics say empty, once a month; with that nothing is left to plan that depends
--- on the values, so it is planned once.
+-- Index scans only: a partition is new, and its statistics say empty, once a month; and whether a tenant has anything in one is told by the
+-- first entry, where a bitmap would hold all of them. That leaves nothing to plan that depends on the values, so it is planned once.
 create or replace function app.append_usage_events(enters boolean, bets boolean, tenants uuid[], sizes integer[], received timestamptz,
         dedups uuid[], payload_hashes uuid[], meter_ids uuid[], occurred timestamptz[], quantities numeric[], project_ids uuid[], ids text[],
         sources text[], user_ids text[], models text[], metadatas text[], dims text[], value_hashes uuid[])
     returns table (place integer, payload_hash uuid)
-    language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+    language plpgsql volatile
+    set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     entering constant boolean := enters and app.current_tenant_id() is null;
     writer constant bigint := pg_current_xact_id()::text::bigint;
     oldest constant timestamptz := received - interval '840 hours';
+    oldest_month constant timestamptz := date_trunc('month', oldest, 'UTC');
     month constant timestamptz := date_trunc('month', received, 'UTC');
     until timestamptz := case when bets then month else date_trunc('month', month + interval '768 hours', 'UTC') end;
     before integer;
@@ -163,7 +165,7 @@ begin
                 found := null;
                 if until > month or exists (
                     select from usage_events e
-                    where e.tenant_id = tenants[number] and e.received_at > oldest and e.received_at < month
+                    where e.tenant_id = tenants[number] and e.received_at >= oldest_month and e.received_at < month
                 ) then
                     select array_agg(e.dedup), places || array_agg(before + e.place), hashes || array_agg(e.payload_hash)
                     into found, places, hashes
@@ -182,6 +184,9 @@ begin
             end loop;
             exit;
         exception when unique_violation then
+            if current_setting('transaction_isolation') <> 'read committed' then
+                raise exception 'events are written in transactions that are read committed' using errcode = 'serialization_failure';
+            end if;
             until := date_trunc('month', month + interval '768 hours', 'UTC');
         end;
     end loop;

@@ -119,7 +119,7 @@ impl Item {
 }
 
 impl NewEvent {
-    /// What makes two events one, made of source and id alone: see [`key`].
+    /// What makes two events one, made of source and id alone: `key::of`.
     #[must_use]
     pub fn dedup(&self) -> Uuid {
         key::of(&self.source, &self.id)

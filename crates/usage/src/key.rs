@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 /// Bytes of a key that say what it belongs together with.
 const FAMILY: usize = 6;
-/// Characters at the end of an id that its family leaves out: a thousand numbers in a row are one.
+/// Bytes at the end of an id that its family leaves out: a thousand numbers in a row are one.
 const COUNTING: usize = 3;
 /// What ULIDs and TypeIDs are written with, of Crockford's base 32.
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -14,7 +14,7 @@ const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 ///
 /// The last 80 bits are SHA-256 over source and id. The first 48 bring together what is likely to come together, so that the index on keys is
 /// written in a few places and not all over it, which costs twice as much when it is large: of an id that has a time in it (UUIDv7, ULID, TypeID,
-/// whatever prefix it has before an underscore) that time, of any other SHA-256 over source and id without its last three characters.
+/// whatever prefix it has before an underscore) that time, of any other SHA-256 over source and id without its last three bytes.
 pub(crate) fn of(source: &str, id: &str) -> Uuid {
     let mut key = *digest([source, id]).as_bytes();
     let family = time_of(id).unwrap_or_else(|| {

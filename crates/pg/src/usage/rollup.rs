@@ -27,6 +27,7 @@ from usage_watermark w for update skip locked";
 const STEP_END: &str = "
 select txid from usage_events where txid >= $1 and txid < $2 order by txid offset $3 limit 1";
 
+/// `offset 0` keeps the planner on the way along txid, where it might go by the tenants of meters that keep the latest value.
 const MOVE: &str = "
 with fresh as (
     select tenant_id, meter_id, date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00+00') as bucket,
@@ -44,8 +45,8 @@ with fresh as (
         coalesce(e.user_id, '') as user_id, coalesce(e.model, '') as model, coalesce(e.dims, '') as dims,
         coalesce(e.value_hash, '00000000-0000-0000-0000-000000000000') as value_hash,
         e.quantity, e.received_at, e.dedup
-    from usage_events e join meters m on m.tenant_id = e.tenant_id and m.id = e.meter_id and m.aggregation = 'latest'
-    where e.txid >= $1 and e.txid < $2
+    from (select * from usage_events where txid >= $1 and txid < $2 offset 0) e
+    join meters m on m.tenant_id = e.tenant_id and m.id = e.meter_id and m.aggregation = 'latest'
     order by 1, 2, 3, 4, 5, 6, 7, 8, e.occurred_at desc, e.received_at desc, e.dedup desc
 ), moved as (
     insert into usage_rollups as r (tenant_id, meter_id, bucket, project_id, user_id, model, dims, value_hash,

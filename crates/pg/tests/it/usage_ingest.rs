@@ -203,9 +203,14 @@ async fn events_from_before_the_migration_get_the_keys_they_would_be_given() {
         events.to_vec()
     };
     fixture.ingest(sent()).await;
+    let keys =
+        || fixture.text("select string_agg(dedup::text, ' ' order by event_id) from usage_events");
+    let now = keys();
     let mut migrator = Migrator::connect(&fixture.db.owner_url()).unwrap();
     while !migrator.down().unwrap().unwrap().contains("130000") {}
+    assert_ne!(keys(), now);
     migrator.up().unwrap();
+    assert_eq!(keys(), now);
     assert_eq!(letters(&fixture.ingest(sent()).await), "dddddddddd");
 }
 

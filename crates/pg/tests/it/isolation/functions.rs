@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         select shown || ': belongs to ' || proowner::regrole from function where proowner <> 'plinth_owner'::regrole
         union all
         select shown || ': sets ' || setting from function, unnest(proconfig) as setting
-            where setting not in ('search_path=pg_catalog, public, pg_temp', 'lock_timeout=3s', 'enable_seqscan=off',
+            where setting not in ('search_path=pg_catalog, public, pg_temp', 'lock_timeout=3s', 'enable_seqscan=off', 'enable_bitmapscan=off',
                 'plan_cache_mode=force_generic_plan')
         union all
         select shown || ': is trusted to leak nothing' from function where proleakproof
