@@ -145,7 +145,8 @@ declare
     oldest constant timestamptz := received - interval '840 hours';
     oldest_month constant timestamptz := date_trunc('month', oldest, 'UTC');
     month constant timestamptz := date_trunc('month', received, 'UTC');
-    until timestamptz := case when bets then month else date_trunc('month', month + interval '768 hours', 'UTC') end;
+    next_month constant timestamptz := date_trunc('month', month + interval '768 hours', 'UTC');
+    until timestamptz := case when bets then month else next_month end;
     before integer;
     last integer;
     found uuid[];
@@ -187,7 +188,7 @@ begin
             if current_setting('transaction_isolation') <> 'read committed' then
                 raise exception 'events are written in transactions that are read committed' using errcode = 'serialization_failure';
             end if;
-            until := date_trunc('month', month + interval '768 hours', 'UTC');
+            until := next_month;
         end;
     end loop;
     if entering then

@@ -34,7 +34,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.access_of_user(uuid,text,text,uuid,uuid,text,text,text,timestamp with time zone) 6c677304f8b1d96f", BEFORE),
         ("app.admin_tenants(uuid,integer) 4a99d17ae8734638", OPERATOR),
         ("app.api_key_for(text) f93fe35c787686fb", BEFORE),
-        ("app.append_usage_events(boolean,boolean,uuid[],integer[],timestamp with time zone,uuid[],uuid[],uuid[],timestamp with time zone[],numeric[],uuid[],text[],text[],text[],text[],text[],text[],uuid[]) 99a83123667ad88d", INGEST),
+        ("app.append_usage_events(boolean,boolean,uuid[],integer[],timestamp with time zone,uuid[],uuid[],uuid[],timestamp with time zone[],numeric[],uuid[],text[],text[],text[],text[],text[],text[],uuid[]) 57a5dd828a2d6ef5", INGEST),
         ("app.apply_due_plan_changes(timestamp with time zone,integer) 53e9604ef026a674", UPKEEP),
         ("app.catalogue(text) ab01db44c2ecbbd3", PURE),
         ("app.check_last_owner() 6250a883beb1bc0e", LAST_OWNER),
