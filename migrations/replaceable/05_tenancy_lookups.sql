@@ -13,14 +13,17 @@ $$;
 
 -- Codes that a member holds through roles of the system and of the tenant.
 create or replace function app.member_permissions(p_tenant uuid, p_user uuid) returns text[]
-    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-    select coalesce(array_agg(distinct code), '{}')
-    from public.membership_roles r
-    left join public.system_roles s on s.key = r.role_key
-    left join public.custom_roles c on c.tenant_id = r.tenant_id and c.key = r.role_key
-    cross join lateral unnest(coalesce(s.permissions, c.permissions)) as code
-    where r.tenant_id = p_tenant and r.user_id = p_user
-$$;
+    language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp set plan_cache_mode = force_generic_plan as $$
+begin
+    return (
+        select coalesce(array_agg(distinct code), '{}')
+        from public.membership_roles r
+        left join public.system_roles s on s.key = r.role_key
+        left join public.custom_roles c on c.tenant_id = r.tenant_id and c.key = r.role_key
+        cross join lateral unnest(coalesce(s.permissions, c.permissions)) as code
+        where r.tenant_id = p_tenant and r.user_id = p_user
+    );
+end $$;
 
 -- Every tenant that the person of this transaction is an active member of, and what they may do there. Nobody asks for anybody else.
 create or replace function app.memberships_of(p_user uuid)

@@ -51,8 +51,9 @@ begin
     return received;
 end $$;
 
--- Meters of several tenants by key, `sizes` of them for each: what events name. Whoever says `enters`, in a transaction of no tenant, makes it
--- one of each in turn; row-level security decides in any case.
+-- Meters of several tenants by key, `sizes` of them for each: what events name. Those that every tenant has come once, at place 0, and count
+-- for whoever has none of their own by that key. Whoever says `enters`, in a transaction of no tenant, makes it one of each in turn;
+-- row-level security decides in any case.
 create or replace function app.usage_meters(enters boolean, tenants uuid[], sizes integer[], keys text[])
     returns table (place integer, id uuid, key text, name text, aggregation text, unit text, dimensions text[], value_field text,
         allows_negative boolean, version bigint, created_at timestamptz)
@@ -67,21 +68,18 @@ begin
             execute format('set local app.tenant_id = %L', tenants[number]);
         end if;
         return query
-            select distinct on (m.key) number, m.id, m.key, m.name, m.aggregation, m.unit, m.dimensions, m.value_field,
-                m.allows_negative, m.version, m.created_at
-            from (
-                select 0 as rank, id, key, name, aggregation, unit, dimensions, value_field, allows_negative, version, created_at
-                from meters
-                where tenant_id = tenants[number] and key = any (keys[before + 1 : before + sizes[number]])
-                union all
-                select 1, id, key, name, aggregation, unit, dimensions, null, false, 1, created_at
-                from standard_meters where key = any (keys[before + 1 : before + sizes[number]])
-            ) m order by m.key, m.rank;
+            select number, m.id, m.key, m.name, m.aggregation, m.unit, m.dimensions, m.value_field, m.allows_negative, m.version,
+                m.created_at
+            from meters m
+            where m.tenant_id = tenants[number] and m.key = any (keys[before + 1 : before + sizes[number]]);
         before := before + sizes[number];
     end loop;
     if entering then
         set local app.tenant_id = '';
     end if;
+    return query
+        select 0, s.id, s.key, s.name, s.aggregation, s.unit, s.dimensions, null::text, false, 1::bigint, s.created_at
+        from standard_meters s where s.key in (select unnest(keys));
 end $$;
 
 -- Which of these projects there are, as `app.usage_meters` finds meters.
@@ -174,13 +172,10 @@ begin
                 end if;
                 insert into usage_events (tenant_id, received_at, txid, dedup, payload_hash, meter_id, occurred_at, quantity, project_id,
                     event_id, source, user_id, model, metadata, dims, value_hash)
-                select tenants[number], received, writer, g.*
-                from unnest(dedups[before + 1 : last], payload_hashes[before + 1 : last], meter_ids[before + 1 : last],
-                    occurred[before + 1 : last], quantities[before + 1 : last], project_ids[before + 1 : last], ids[before + 1 : last],
-                    sources[before + 1 : last], user_ids[before + 1 : last], models[before + 1 : last],
-                    metadatas[before + 1 : last]::jsonb[], dims[before + 1 : last], value_hashes[before + 1 : last]
-                ) as g (dedup)
-                where g.dedup not in (select unnest(found));
+                select tenants[number], received, writer, dedups[i], payload_hashes[i], meter_ids[i], occurred[i], quantities[i], project_ids[i],
+                    ids[i], sources[i], user_ids[i], models[i], metadatas[i]::jsonb, dims[i], value_hashes[i]
+                from generate_series(before + 1, last) i
+                where dedups[i] not in (select unnest(found));
                 before := last;
             end loop;
             exit;

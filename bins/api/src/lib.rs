@@ -8,7 +8,7 @@ use identity::{Identity, Pepper, Peppers};
 use idp::{Argon2Hasher, IssuerKind, IssuerSettings, Issuers, LocalIssuer};
 use kernel::{BoxFuture, Clock, StoreError, SystemClock};
 use pg::{
-    GroupCommit, Pg,
+    GroupCommit, Pg, PgKeyReader,
     listen::{Heard, listen},
 };
 use rest::{
@@ -139,7 +139,8 @@ fn identity(
         Argon2Hasher::new()?,
         local.map(|issuer| issuer as _),
         Peppers::new(peppers.collect())?,
-    ))
+    )
+    .with_key_reader(Arc::new(PgKeyReader::new(pg))))
 }
 
 /// The issuers of the configuration, and the built-in one.
@@ -205,6 +206,7 @@ fn access_cache(config: &Config) -> Result<AccessCache, Failure> {
             Heard::Connected => Bell::Listening(true),
             Heard::Lost => Bell::Listening(false),
             Heard::Payload(payload) => Bell::Rang(payload),
+            Heard::AllUntil(instant) => Bell::Heard(instant),
         })
     };
     listen(url, "plinth_access", Box::new(pass_on));

@@ -48,7 +48,8 @@ pub use password::{Password, PasswordHash};
 pub use pepper::{KeyHash, KeyMatch, Pepper, PepperError, Peppers};
 pub use permission_query::PermissionQuery;
 pub use ports::{
-    HasherError, KeyStore, MintError, PasswordHasher, Store, TokenError, TokenIssuer, TokenVerifier,
+    HasherError, KeyReader, KeyStore, MintError, PasswordHasher, Store, TokenError, TokenIssuer,
+    TokenVerifier,
 };
 pub use secret::Digest256;
 pub use service::{AccessError, Identity, LogInError, ReadMeError, RefreshError, Tokens};

@@ -59,9 +59,9 @@ pub trait KeyStore: Trail {
         wanted: &EnvironmentRef,
     ) -> Result<Option<(EnvironmentId, ProjectId)>, StoreError>;
 
-    /// Finds a key by its public name, in whatever tenant, with all that signing it in needs. MUST work before a tenant is known, and MUST
-    /// be one question to the database.
-    fn key_record(&mut self, key_id: &str) -> Result<Option<KeyRecord>, StoreError>;
+    /// Finds keys by their public names, in whatever tenants, with all that signing them in needs; in no order, and without those that
+    /// there are not. MUST work before a tenant is known, and MUST be one question to the database.
+    fn key_records(&mut self, key_ids: &[String]) -> Result<Vec<KeyRecord>, StoreError>;
 
     /// Replaces what is kept of a key's text.
     fn rehash_key(
@@ -165,6 +165,14 @@ pub trait PasswordHasher: Send + Sync {
         password: Password,
         hash: Option<PasswordHash>,
     ) -> BoxFuture<'_, Result<bool, HasherError>>;
+}
+
+/// Reads what signing in with a key needs, outside of any other transaction. It may read for many who ask at once.
+pub trait KeyReader: Send + Sync {
+    /// As [`KeyStore::key_records`], for one key.
+    ///
+    /// MUST NOT answer with anything that was read before it was asked: whoever keeps the answer counts changes from then on.
+    fn key_record(&self, key_id: &str) -> BoxFuture<'_, Result<Option<KeyRecord>, StoreError>>;
 }
 
 /// Why no token was made.

@@ -31,6 +31,7 @@ mod tenancy;
 pub mod tx;
 mod usage;
 
+pub use identity::PgKeyReader;
 pub use pool::{Pg, Settings};
 pub use tx::PgTx;
 pub use usage::GroupCommit;

@@ -1,6 +1,9 @@
 //! Notifications from the database: how one process learns what another has changed.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use diesel::{PgConnection, RunQueryDsl, sql_query};
 
@@ -15,12 +18,16 @@ pub enum Heard {
     Lost,
     /// A notification with its payload.
     Payload(String),
+    /// Nothing that was notified before this instant is missing.
+    AllUntil(Instant),
 }
 
 /// How long to wait before connecting again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often to look for what has arrived.
 const POLL: Duration = Duration::from_millis(50);
+/// How many times that is done until the database is asked whether there is more: half a second.
+const POLLS_A_QUESTION: u64 = 10;
 
 /// Told what is heard; says whether anybody still cares.
 pub type Ears = Box<dyn Fn(Heard) -> bool + Send>;
@@ -54,18 +61,24 @@ fn listen_once(url: &str, channel: &str, ears: &Ears) -> Result<(), String> {
         return Ok(());
     }
     for turn in 1_u64.. {
+        thread::sleep(POLL);
+        // diesel takes what has arrived and does not wait. An answer tells that the connection stands, and brings what was notified before.
+        let asked = turn.is_multiple_of(POLLS_A_QUESTION).then(Instant::now);
+        if asked.is_some() {
+            sql_query("select 1")
+                .execute(&mut conn)
+                .map_err(|error| error.to_string())?;
+        }
         for notification in conn.notifications_iter() {
             let payload = notification.map_err(|error| error.to_string())?.payload;
             if !ears(Heard::Payload(payload)) {
                 return Ok(());
             }
         }
-        thread::sleep(POLL);
-        // diesel takes what has arrived and does not wait. A connection cut without a word shows only when it is used.
-        if turn.is_multiple_of(100) {
-            sql_query("select 1")
-                .execute(&mut conn)
-                .map_err(|error| error.to_string())?;
+        if let Some(instant) = asked
+            && !ears(Heard::AllUntil(instant))
+        {
+            return Ok(());
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use deadpool_diesel::{
     Error, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
-    postgres::{Hook, HookError, Object, Pool},
+    postgres::{Hook, HookError, Object, Pool, QueueMode},
 };
 use diesel::{
     Connection, ConnectionError, PgConnection, QueryableByName, RunQueryDsl, connection::CacheSize,
@@ -92,6 +92,8 @@ impl Pg {
             .max_size(settings.max_connections.max(1))
             .runtime(Runtime::Tokio1)
             .timeouts(timeouts)
+            // The one that was used last: what its server process keeps is still in the processor's cache.
+            .queue_mode(QueueMode::Lifo)
             .post_create(keep_statements(settings.prepared_statements))
             .build()
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;

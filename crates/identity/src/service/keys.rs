@@ -163,14 +163,21 @@ impl Identity {
         Ok(count)
     }
 
+    async fn key_record(&self, key_id: &str) -> Result<Option<KeyRecord>, StoreError> {
+        if let Some(reader) = &self.key_reader {
+            return reader.key_record(key_id).await;
+        }
+        let key_ids = [key_id.to_owned()];
+        let found = self
+            .db
+            .run(Scope::global(), move |store| store.key_records(&key_ids))
+            .await;
+        found.map(|mut records| records.pop())
+    }
+
     /// Finds the key with exactly this text, whatever its state.
     async fn find_key(&self, text: &KeyText) -> Result<Option<KeyRecord>, AccessError> {
-        let key_id = text.key_id().to_owned();
-        let found: Result<_, StoreError> = self
-            .db
-            .run(Scope::global(), move |store| store.key_record(&key_id))
-            .await;
-        let Some(record) = found? else {
+        let Some(record) = self.key_record(text.key_id()).await? else {
             return Ok(None);
         };
         let matched = match self.peppers.compare(text, &record.hash) {

@@ -12,7 +12,7 @@ pub use self::{
     access::{AccessError, ReadMeError},
     log_in::{LogInError, RefreshError, Tokens},
 };
-use crate::{LastUsed, PasswordHasher, Peppers, Store, TokenIssuer};
+use crate::{KeyReader, LastUsed, PasswordHasher, Peppers, Store, TokenIssuer};
 
 /// Log-in, sessions, API keys, and what the store knows of those who show a token or a key.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub struct Identity {
     issuer: Option<Arc<dyn TokenIssuer>>,
     peppers: Arc<Peppers>,
     last_used: Arc<LastUsed>,
+    key_reader: Option<Arc<dyn KeyReader>>,
 }
 
 impl Identity {
@@ -43,6 +44,16 @@ impl Identity {
             issuer,
             peppers,
             last_used,
+            key_reader: None,
+        }
+    }
+
+    /// The same, but keys that many show at once are read together.
+    #[must_use]
+    pub fn with_key_reader(self, reader: Arc<dyn KeyReader>) -> Self {
+        Self {
+            key_reader: Some(reader),
+            ..self
         }
     }
 

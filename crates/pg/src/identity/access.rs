@@ -9,7 +9,10 @@ use kernel::{StoreError, TenantId, TenantStatus, UserId};
 use uuid::Uuid;
 
 use super::{people::UserRow, permission_set};
-use crate::error::{store_error, unreadable};
+use crate::{
+    error::{store_error, unreadable},
+    prepared::Prepared,
+};
 
 #[derive(QueryableByName)]
 struct AccessRow {
@@ -31,13 +34,18 @@ struct AccessRow {
     permissions: Vec<String>,
 }
 
+const ACCESS: &str =
+    "select id, email, email_verified, name, status, last_tenant_id, created_at, session_is_live, global_permissions,
+         claimed_tenant_id, tenant_id, tenant_status, roles, permissions
+     from app.access_of_user($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
 pub(super) fn find(
     conn: &mut PgConnection,
     query: &AccessQuery,
 ) -> Result<Option<UserAccess>, StoreError> {
     let org = query.org.as_ref();
-    let row: Option<AccessRow> =
-        sql_query("select * from app.access_of_user($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+    let query = Prepared(
+        sql_query(ACCESS)
             .bind::<Nullable<SqlUuid>, _>(query.user_id.map(UserId::as_uuid))
             .bind::<Text, _>(&query.identity.issuer)
             .bind::<Text, _>(&query.identity.subject)
@@ -46,10 +54,9 @@ pub(super) fn find(
             .bind::<Nullable<Text>, _>(org.map(|org| org.kind))
             .bind::<Nullable<Text>, _>(org.and_then(|org| org.id.as_deref()))
             .bind::<Nullable<Text>, _>(org.and_then(|org| org.slug.as_deref()))
-            .bind::<Timestamptz, _>(query.now)
-            .get_result(conn)
-            .optional()
-            .map_err(store_error)?;
+            .bind::<Timestamptz, _>(query.now),
+    );
+    let row: Option<AccessRow> = query.get_result(conn).optional().map_err(store_error)?;
     row.map(AccessRow::read).transpose()
 }
 

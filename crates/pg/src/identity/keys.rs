@@ -16,7 +16,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{access::tenant_status, permission_set, sessions::digest};
-use crate::error::{store_error, unreadable};
+use crate::{
+    error::{store_error, unreadable},
+    prepared::Prepared,
+};
 
 #[derive(Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = api_keys)]
@@ -278,28 +281,35 @@ pub(super) fn environment(
     Ok(found.map(|(id, project_id)| (id.into(), project_id.into())))
 }
 
-pub(super) fn record(
+const RECORDS: &str =
+    "select tenant_id, id, name, key_id, mode, scopes, hash_kind, hash, pepper_version, project_id, environment_id, created_by,
+         expires_at, revoked_at, revoked_reason, overlap_until, rotated_from, last_used_at, created_at,
+         tenant_status, creator_is_active, creator_permissions
+     from app.api_keys_for($1)";
+
+pub(super) fn records(
     conn: &mut PgConnection,
-    key_id: &str,
-) -> Result<Option<KeyRecord>, StoreError> {
-    let row: Option<RecordRow> = sql_query("select * from app.api_key_for($1)")
-        .bind::<Text, _>(key_id)
-        .get_result(conn)
-        .optional()
+    key_ids: &[String],
+) -> Result<Vec<KeyRecord>, StoreError> {
+    let rows: Vec<RecordRow> = Prepared(sql_query(RECORDS).bind::<Array<Text>, _>(key_ids))
+        .load(conn)
         .map_err(store_error)?;
-    row.map(|row| {
-        let creator = row.key.created_by.map(|_| Creator {
-            is_active: row.creator_is_active,
-            permissions: permission_set(row.creator_permissions),
+    rows.into_iter().map(RecordRow::read).collect()
+}
+
+impl RecordRow {
+    fn read(self) -> Result<KeyRecord, StoreError> {
+        let creator = self.key.created_by.map(|_| Creator {
+            is_active: self.creator_is_active,
+            permissions: permission_set(self.creator_permissions),
         });
         Ok(KeyRecord {
-            key: row.key.read()?,
-            hash: row.hash.read()?,
-            tenant_status: tenant_status(&row.tenant_status)?,
+            key: self.key.read()?,
+            hash: self.hash.read()?,
+            tenant_status: tenant_status(&self.tenant_status)?,
             creator,
         })
-    })
-    .transpose()
+    }
 }
 
 pub(super) fn rehash(

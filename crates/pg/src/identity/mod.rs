@@ -1,6 +1,7 @@
 //! `identity` on PostgreSQL.
 
 mod access;
+mod key_reader;
 mod keys;
 mod people;
 mod sessions;
@@ -15,6 +16,7 @@ use kernel::{
 };
 use time::OffsetDateTime;
 
+pub use self::key_reader::PgKeyReader;
 use crate::PgTx;
 
 impl KeyStore for PgTx {
@@ -69,8 +71,8 @@ impl KeyStore for PgTx {
         keys::environment(self.conn(), tenant_id, project_id, wanted)
     }
 
-    fn key_record(&mut self, key_id: &str) -> Result<Option<KeyRecord>, StoreError> {
-        keys::record(self.conn(), key_id)
+    fn key_records(&mut self, key_ids: &[String]) -> Result<Vec<KeyRecord>, StoreError> {
+        keys::records(self.conn(), key_ids)
     }
 
     fn rehash_key(

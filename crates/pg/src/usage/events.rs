@@ -65,12 +65,23 @@ pub(super) fn open(
             projects: Vec::new(),
         })
         .collect();
+    let mut standard = Vec::new();
     for row in rows {
-        if let Some((place, meter)) = row.meter()?
-            && let Some(batch) = batches.get_mut(place)
-        {
-            batch.meters.push(meter);
+        let Some((place, meter)) = row.meter()? else {
+            continue;
+        };
+        match batches.get_mut(place) {
+            Some(batch) => batch.meters.push(meter),
+            None => standard.push(meter),
         }
+    }
+    for (batch, wanted) in batches.iter_mut().zip(wanted) {
+        let is_wanted = |meter: &&Meter| {
+            wanted.metrics.contains(&meter.key)
+                && batch.meters.iter().all(|own| own.key != meter.key)
+        };
+        let missing: Vec<Meter> = standard.iter().filter(is_wanted).cloned().collect();
+        batch.meters.extend(missing);
     }
     for (place, project) in known_projects(conn, tenancy, wanted)? {
         if let Some(batch) = batches.get_mut(place) {
@@ -257,7 +268,7 @@ struct OpenRow {
 }
 
 impl OpenRow {
-    /// The meter, and whose it is; nothing when no tenant has one of the meters that are named.
+    /// The meter, and whose it is, or no place among tenants when it is everybody's; nothing when there is none of those that are named.
     fn meter(self) -> Result<Option<(usize, Meter)>, StoreError> {
         let (Some(place), Some(meter)) = (self.place, self.meter) else {
             return Ok(None);

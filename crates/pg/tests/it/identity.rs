@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use identity::{
-    ApiKey, Digest256, Email, ExternalIdentity, KeyHash, KeyMode, KeyText, KeyUse, Pepper, Peppers,
-    RevokeReason, Session, Store, User, UserStatus,
+    ApiKey, Digest256, Email, ExternalIdentity, KeyHash, KeyMode, KeyReader as _, KeyText, KeyUse,
+    Pepper, Peppers, RevokeReason, Session, Store, User, UserStatus,
 };
 use kernel::{
     ApiKeyId, Name, PageRequest, Permission, Scope, SessionId, StoreError, TenantId, UnitOfWork,
     UserId,
 };
+use pg::PgKeyReader;
 use testkit::TestDb;
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
 struct World {
-    _db: TestDb,
+    db: TestDb,
     uow: Arc<dyn UnitOfWork<dyn Store>>,
     tenant_id: TenantId,
     ada: User,
@@ -84,7 +85,7 @@ impl World {
         tokio::task::spawn_blocking(insert).await.unwrap();
         let uow: Arc<dyn UnitOfWork<dyn Store>> = db.pg().unit_of_work(|tx| tx);
         let world = Self {
-            _db: db,
+            db,
             uow,
             tenant_id,
             ada: user("ada"),
@@ -231,11 +232,11 @@ async fn a_turn_is_taken_once() {
 async fn keys_are_found_before_a_tenant_is_known_and_listed_in_theirs_alone() {
     let world = World::new().await;
     let (key, text) = world.add_key(Some(world.ada.id)).await;
-    let key_id = text.key_id().to_owned();
+    let key_ids = [text.key_id().to_owned()];
     let record = world
-        .run(Scope::global(), move |store| store.key_record(&key_id))
+        .run(Scope::global(), move |store| store.key_records(&key_ids))
         .await;
-    let record = record.unwrap().unwrap();
+    let record = record.unwrap().pop().unwrap();
     assert_eq!(record.key, key);
     assert!(
         !record.creator.unwrap().is_active,
@@ -252,6 +253,47 @@ async fn keys_are_found_before_a_tenant_is_known_and_listed_in_theirs_alone() {
     assert_eq!(world.run(other, list).await.unwrap(), []);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_read_together_and_everybody_is_told_of_their_own() {
+    let world = World::new().await;
+    let reader = Arc::new(PgKeyReader::new(&world.db.pg()));
+    let mut keys = Vec::new();
+    for _ in 0..20 {
+        keys.push(world.add_key(None).await.0);
+    }
+    let asking = (0..400).map(|number| {
+        let (reader, key) = (Arc::clone(&reader), keys[number % keys.len()].clone());
+        tokio::spawn(async move {
+            let found = reader.key_record(&key.key_id).await.unwrap().unwrap();
+            assert_eq!(found.key, key);
+            assert_eq!(reader.key_record("unknown").await.unwrap(), None);
+        })
+    });
+    let asking: Vec<_> = asking.collect();
+    // Somebody who goes away takes nobody along.
+    asking[0].abort();
+    for asked in asking.into_iter().skip(1) {
+        asked.await.unwrap();
+    }
+}
+
+#[test]
+fn keys_are_read_after_a_runtime_ends_in_the_middle_of_it() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let first = runtime();
+    let world = first.block_on(World::new());
+    let (key, _) = first.block_on(world.add_key(None));
+    let reader = Arc::new(PgKeyReader::new(&world.db.pg()));
+    for _ in 0..8 {
+        let (other, reader, key_id) = (runtime(), Arc::clone(&reader), key.key_id.clone());
+        other.spawn(async move { reader.key_record(&key_id).await });
+        std::thread::sleep(std::time::Duration::from_micros(300));
+        other.shutdown_background();
+    }
+    let found = first.block_on(reader.key_record(&key.key_id));
+    assert_eq!(found.unwrap().unwrap().key, key);
+}
+
 #[tokio::test]
 async fn a_key_is_signed_anew_and_an_imported_hash_is_read() {
     let world = World::new().await;
@@ -261,11 +303,11 @@ async fn a_key_is_signed_anew_and_an_imported_hash_is_read() {
         let (tenant_id, id, kept) = (key.tenant_id, key.id, hash.clone());
         let rehash = move |store: &mut dyn Store| store.rehash_key(tenant_id, id, &kept);
         world.run(Scope::tenant(tenant_id), rehash).await.unwrap();
-        let key_id = text.key_id().to_owned();
+        let key_ids = [text.key_id().to_owned()];
         let found = world
-            .run(Scope::global(), move |store| store.key_record(&key_id))
+            .run(Scope::global(), move |store| store.key_records(&key_ids))
             .await;
-        assert_eq!(found.unwrap().unwrap().hash, hash);
+        assert_eq!(found.unwrap().pop().unwrap().hash, hash);
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     credential::Credential,
 };
 
-/// Finds out who makes a request, asking the database at most once a second for each.
+/// Finds out who makes a request, asking the database as seldom as [`AccessCache`] allows.
 #[derive(Clone)]
 pub struct Authenticator {
     authenticate: Authenticate,
@@ -52,11 +52,12 @@ impl Authenticator {
     ) -> Result<Principal, AuthenticateError> {
         let subject = Subject::Key(*Digest256::of(text.reveal().as_bytes()).as_bytes());
         let load = async { self.authenticate.key(text).await.map(Access::Key) };
-        let Access::Key(record) = self.cache.get(subject, load).await? else {
+        let access = self.cache.get(subject, load).await?;
+        let Access::Key(record) = &*access else {
             return Err(AuthenticateError::Unauthenticated);
         };
-        let principal = key_principal(&record, named, request, self.authenticate.now())?;
-        self.authenticate.note_key_use(&record);
+        let principal = key_principal(record, named, request, self.authenticate.now())?;
+        self.authenticate.note_key_use(record);
         Ok(principal)
     }
 
@@ -78,9 +79,10 @@ impl Authenticator {
             let found = self.authenticate.user(&seen, tenant_id, &request).await;
             found.map(Access::User)
         };
-        let Access::User(access) = self.cache.get(subject, load).await? else {
+        let access = self.cache.get(subject, load).await?;
+        let Access::User(access) = &*access else {
             return Err(AuthenticateError::Unauthenticated);
         };
-        user_principal(&access, named, request)
+        user_principal(access, named, request)
     }
 }

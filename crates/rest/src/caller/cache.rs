@@ -1,15 +1,17 @@
-//! What the database knows of somebody, kept for at most a second.
+//! What the database knows of somebody, kept for as long as it is known to be so.
 //!
-//! Entries die in three ways: with their second; when the database rings the bell for their tenant or their user; and when nobody is
-//! listening for the bell, in which case nothing is kept at all. An answer that was on its way when the bell rang is not kept either:
-//! each entry knows when its load began, and a bell that rang since makes it worthless.
+//! Entries die in three ways: with their time; when the database rings the bell for their tenant or their user; and when it is not certain
+//! that every bell of the last second was heard, in which case nothing is kept at all. An answer that was on its way when the bell rang is not
+//! kept either: each entry knows when its load began, and a bell that rang since makes it worthless.
+//!
+//! So what was taken away is refused within a second, however long entries live.
 
 use std::{
     collections::HashMap,
     future::Future,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,14 +21,17 @@ use kernel::{SessionId, TenantId};
 use moka::future::Cache;
 use uuid::Uuid;
 
-/// How long an entry lives.
-const TTL: Duration = Duration::from_secs(1);
-/// How long a bell is remembered: longer than a load and an entry live together.
-const MEMORY: Duration = Duration::from_secs(30);
-/// Entries at most.
-const CAPACITY: u64 = 20_000;
-/// Bells remembered before the old ones are swept.
-const SWEEP_AT: usize = 4096;
+/// How long what is known of a user lives: their session ends by itself, and their name changes without a bell.
+const USER_TTL: Duration = Duration::from_secs(1);
+/// How long what is known of a key lives: the bell rings for all of it, and its end is checked with each request.
+const KEY_TTL: Duration = Duration::from_secs(30);
+/// How old the news may be that no bell was missed.
+const CERTAINTY: Duration = Duration::from_secs(1);
+/// Entries at most, of a little over a kilobyte each.
+const CAPACITY: u64 = 30_000;
+/// Bells remembered one by one. When there are more, for instance because members are imported, all that is kept becomes worthless at once,
+/// and no bell need be remembered: so a flood costs little, and nobody waits for it.
+const BELLS: usize = 4096;
 
 /// What was looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,10 +61,13 @@ pub enum Access {
 }
 
 struct Entry {
-    access: Access,
+    access: Arc<Access>,
     /// Whose bell makes it worthless.
     ids: Vec<Uuid>,
+    /// Bells that had rung when its load began.
     began: u64,
+    /// Until when it lives.
+    until: Instant,
 }
 
 struct Shared {
@@ -68,8 +76,10 @@ struct Shared {
     rung: AtomicU64,
     /// Everything that began before this many bells is worthless.
     floor: AtomicU64,
-    bells: RwLock<HashMap<Uuid, (u64, Instant)>>,
-    listening: AtomicBool,
+    bells: RwLock<HashMap<Uuid, u64>>,
+    made: Instant,
+    /// Until when every bell is certain to be heard, in milliseconds after `made`; 0 while nobody listens.
+    certain: AtomicU64,
 }
 
 /// What is heard of the bell.
@@ -77,6 +87,8 @@ struct Shared {
 pub enum Bell {
     /// Whether it can be heard from now on.
     Listening(bool),
+    /// Every bell that rang before this instant was heard.
+    Heard(Instant),
     /// It rang, for the tenant or user in the payload.
     Rang(String),
 }
@@ -97,12 +109,13 @@ impl AccessCache {
         Self(Arc::new(Shared {
             entries: Cache::builder()
                 .max_capacity(CAPACITY)
-                .time_to_live(TTL)
+                .time_to_live(KEY_TTL)
                 .build(),
             rung: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             bells: RwLock::default(),
-            listening: AtomicBool::new(false),
+            made: Instant::now(),
+            certain: AtomicU64::new(0),
         }))
     }
 
@@ -115,6 +128,7 @@ impl AccessCache {
             };
             match bell {
                 Bell::Listening(listening) => Self(shared).listening(listening),
+                Bell::Heard(until) => Self(shared).heard(until),
                 Bell::Rang(payload) => Self(shared).ring(&payload),
             }
             true
@@ -125,7 +139,22 @@ impl AccessCache {
     pub fn listening(&self, listening: bool) {
         let now = self.0.rung.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.floor.store(now, Ordering::SeqCst);
-        self.0.listening.store(listening, Ordering::SeqCst);
+        if listening {
+            self.heard(Instant::now());
+        } else {
+            self.0.certain.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// Says that every bell was heard that rang before this instant: nothing is kept unless that is said again and again.
+    pub fn heard(&self, until: Instant) {
+        let certain = (until + CERTAINTY).saturating_duration_since(self.0.made);
+        let certain = u64::try_from(certain.as_millis()).unwrap_or(u64::MAX);
+        self.0.certain.store(certain, Ordering::SeqCst);
+    }
+
+    fn is_certain(&self) -> bool {
+        self.0.made.elapsed() < Duration::from_millis(self.0.certain.load(Ordering::SeqCst))
     }
 
     /// The bell rang for a tenant or a user: the payload of a notification on `plinth_access`. One that cannot be read concerns everybody.
@@ -136,9 +165,11 @@ impl AccessCache {
             return;
         };
         let mut bells = self.0.bells.write().unwrap_or_else(PoisonError::into_inner);
-        bells.insert(id, (now, Instant::now()));
-        if bells.len() >= SWEEP_AT {
-            bells.retain(|_, (_, at)| at.elapsed() < MEMORY);
+        bells.insert(id, now);
+        if bells.len() > BELLS {
+            // Under the lock: whoever finds no bells finds this.
+            self.0.floor.store(now, Ordering::SeqCst);
+            bells.clear();
         }
     }
 
@@ -150,37 +181,42 @@ impl AccessCache {
         &self,
         subject: Subject,
         load: impl Future<Output = Result<Access, E>>,
-    ) -> Result<Access, E> {
-        if !self.0.listening.load(Ordering::SeqCst) {
-            return load.await;
+    ) -> Result<Arc<Access>, E> {
+        if !self.is_certain() {
+            return load.await.map(Arc::new);
         }
         if let Some(entry) = self.0.entries.get(&subject).await
             && self.is_current(&entry)
         {
-            return Ok(entry.access.clone());
+            return Ok(Arc::clone(&entry.access));
         }
-        let (began, started) = (self.0.rung.load(Ordering::SeqCst), Instant::now());
-        let access = load.await?;
+        let (began, now) = (self.0.rung.load(Ordering::SeqCst), Instant::now());
+        let access = Arc::new(load.await?);
+        let ttl = match *access {
+            Access::User(_) => USER_TTL,
+            Access::Key(_) => KEY_TTL,
+        };
         let entry = Arc::new(Entry {
             ids: ids(&subject, &access),
-            access: access.clone(),
+            access: Arc::clone(&access),
             began,
+            until: now + ttl,
         });
-        if started.elapsed() < MEMORY / 2 && self.is_current(&entry) {
+        if self.is_current(&entry) {
             self.0.entries.insert(subject, entry).await;
         }
         Ok(access)
     }
 
     fn is_current(&self, entry: &Entry) -> bool {
-        if entry.began < self.0.floor.load(Ordering::SeqCst) {
-            return false;
-        }
+        // The floor is read under the lock as it is written there, or bells that were forgotten could be missed.
         let bells = self.0.bells.read().unwrap_or_else(PoisonError::into_inner);
-        entry
-            .ids
-            .iter()
-            .all(|id| bells.get(id).is_none_or(|(rung, _)| *rung <= entry.began))
+        entry.until > Instant::now()
+            && entry.began >= self.0.floor.load(Ordering::SeqCst)
+            && entry
+                .ids
+                .iter()
+                .all(|id| bells.get(id).is_none_or(|rung| *rung <= entry.began))
     }
 }
 
@@ -289,6 +325,36 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn a_flood_of_bells_is_not_remembered_one_by_one() {
+        let counted = Counted::new();
+        let ring = |bells: usize| {
+            for number in 0..bells {
+                counted
+                    .cache
+                    .ring(&Uuid::from_u128(number as u128).to_string());
+            }
+        };
+        counted.ask(|| ()).await;
+        ring(BELLS);
+        assert_eq!(counted.ask(|| ()).await, 1);
+        counted.cache.ring(&counted.user.to_string());
+        assert_eq!(
+            counted.ask(|| ()).await,
+            2,
+            "one too many: all is forgotten"
+        );
+        assert!(counted.cache.0.bells.read().unwrap().is_empty());
+        assert_eq!(counted.ask(|| ring(BELLS + 1)).await, 2);
+        ring(BELLS + 1);
+        assert_eq!(
+            counted.ask(|| ()).await,
+            3,
+            "nobody knows whose bells they were"
+        );
+        assert_eq!(counted.ask(|| ()).await, 3);
+    }
+
+    #[actix_web::test]
     async fn an_answer_that_the_bell_overtook_is_not_kept() {
         let counted = Counted::new();
         assert_eq!(
@@ -318,10 +384,24 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_entry_lives_for_a_second_at_most() {
+    async fn what_is_known_of_a_user_lives_for_a_second() {
         let counted = Counted::new();
         counted.ask(|| ()).await;
-        tokio::time::sleep(TTL + Duration::from_millis(50)).await;
+        tokio::time::sleep(USER_TTL + Duration::from_millis(50)).await;
+        counted.cache.heard(Instant::now());
         assert_eq!(counted.ask(|| ()).await, 2);
+        assert_eq!(counted.ask(|| ()).await, 2);
+    }
+
+    #[actix_web::test]
+    async fn nothing_is_kept_unless_no_bell_of_the_last_second_was_missed() {
+        let counted = Counted::new();
+        let ago = |millis| Instant::now().checked_sub(Duration::from_millis(millis));
+        counted.cache.heard(ago(1_100).unwrap());
+        assert_eq!(counted.ask(|| ()).await, 1);
+        assert_eq!(counted.ask(|| ()).await, 2);
+        counted.cache.heard(ago(0).unwrap());
+        assert_eq!(counted.ask(|| ()).await, 3);
+        assert_eq!(counted.ask(|| ()).await, 3);
     }
 }

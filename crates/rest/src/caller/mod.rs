@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`credential`] | what a request shows: a token, a key, or the operators' key |
 //! | [`tenant`] | which tenant its headers name |
-//! | [`cache`] | what the database knows of somebody, for at most a second |
+//! | [`cache`] | what the database knows of somebody, for as long as it is known to be so |
 //! | [`authenticator`] | the way from one to the other |
 //!
 //! Handlers take [`Caller`]. Under `/v1/tenants/{id}` the path names the tenant, and the caller is resolved for that one.

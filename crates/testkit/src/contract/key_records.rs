@@ -10,12 +10,36 @@ use super::{
 };
 
 async fn record(backend: &impl Backend, scope: Scope, key: &ApiKey) -> Option<KeyRecord> {
-    let key_id = key.key_id.clone();
+    records(backend, scope, &[key]).await.pop()
+}
+
+async fn records(backend: &impl Backend, scope: Scope, keys: &[&ApiKey]) -> Vec<KeyRecord> {
+    let key_ids: Vec<String> = keys.iter().map(|key| key.key_id.clone()).collect();
     run(backend.identity(), scope, move |store| {
-        store.key_record(&key_id)
+        store.key_records(&key_ids)
     })
     .await
     .unwrap()
+}
+
+/// Each once, of all the tenants that they are of; those that there are not are left out.
+pub async fn many_keys_are_found_at_once(backend: &impl Backend) {
+    let mut keys = Vec::new();
+    for slug in ["acme", "other"] {
+        let tenant_id = fixture::stored_tenant(backend, slug).await.id;
+        for name in ["ci", "web"] {
+            let (key, hash) = key(tenant_id, name);
+            insert(backend, &(key.clone(), hash)).await.unwrap();
+            keys.push(key);
+        }
+    }
+    let unknown = self::key(keys[0].tenant_id, "unknown").0;
+    let asked = [&keys[3], &unknown, &keys[0], &keys[2], &keys[0]];
+    let found = records(backend, Scope::global(), &asked).await;
+    let mut found: Vec<ApiKey> = found.into_iter().map(|record| record.key).collect();
+    found.sort_by_key(|key| keys.iter().position(|it| it == key));
+    assert_eq!(found, [keys[0].clone(), keys[2].clone(), keys[3].clone()]);
+    assert_eq!(records(backend, Scope::global(), &[]).await, []);
 }
 
 /// In whatever tenant the key is and whatever the scope, with where that tenant stands.

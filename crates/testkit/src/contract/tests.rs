@@ -72,6 +72,7 @@ macro_rules! contract_tests {
             }
             key_records {
                 a_key_is_found_before_its_tenant_is_known
+                many_keys_are_found_at_once
                 a_key_comes_with_its_creator_as_they_stand_now
                 a_key_is_signed_anew
                 the_time_of_use_never_goes_back

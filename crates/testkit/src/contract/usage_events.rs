@@ -179,8 +179,9 @@ pub async fn a_batch_opens_with_the_clock_and_what_is_there(backend: &impl Backe
             store.open_batch(tenant_id, &metrics, &[mine, theirs, late])
         })
     };
-    let batch = open(tenant, tenant).await.unwrap();
+    let mut batch = open(tenant, tenant).await.unwrap();
     let chat = standard_meter(backend, "chat").await;
+    batch.meters.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(batch.meters, [chat.clone(), own]);
     assert_eq!(batch.projects, [mine]);
     assert_eq!(

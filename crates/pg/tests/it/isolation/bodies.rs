@@ -31,10 +31,10 @@ pub(super) const BODIES: Gate = Gate {
             pg_get_function_arguments(oid), pg_get_function_result(oid), prosrc, pg_get_function_sqlbody(oid))), 16)) as finding
         from function order by 1",
     excused: &[
-        ("app.access_of_user(uuid,text,text,uuid,uuid,text,text,text,timestamp with time zone) 6c677304f8b1d96f", BEFORE),
+        ("app.access_of_user(uuid,text,text,uuid,uuid,text,text,text,timestamp with time zone) 61486cae24242239", BEFORE),
         ("app.admin_tenants(uuid,integer) 4a99d17ae8734638", OPERATOR),
-        ("app.api_key_for(text) f93fe35c787686fb", BEFORE),
-        ("app.append_usage_events(boolean,boolean,uuid[],integer[],timestamp with time zone,uuid[],uuid[],uuid[],timestamp with time zone[],numeric[],uuid[],text[],text[],text[],text[],text[],text[],uuid[]) 57a5dd828a2d6ef5", INGEST),
+        ("app.api_keys_for(text[]) 74eda9ed7241798b", BEFORE),
+        ("app.append_usage_events(boolean,boolean,uuid[],integer[],timestamp with time zone,uuid[],uuid[],uuid[],timestamp with time zone[],numeric[],uuid[],text[],text[],text[],text[],text[],text[],uuid[]) a2a072a075074c5b", INGEST),
         ("app.apply_due_plan_changes(timestamp with time zone,integer) 53e9604ef026a674", UPKEEP),
         ("app.catalogue(text) ab01db44c2ecbbd3", PURE),
         ("app.check_last_owner() 6250a883beb1bc0e", LAST_OWNER),
@@ -57,7 +57,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.load_catalogue(text) 3281aef0eb72974e", OWNER),
         ("app.long_frozen_tenants(timestamp with time zone,integer) 2178235f8454b51f", IDS),
         ("app.make_partition(regclass,text,timestamp with time zone,timestamp with time zone) 9da76ed3727c0a64", OWNER),
-        ("app.member_permissions(uuid,uuid) eac0d8cf93e9bf94", INNER),
+        ("app.member_permissions(uuid,uuid) 353360ab1990a542", INNER),
         ("app.memberships_of(uuid) 21f284c7aab1fa6d", PERSON),
         ("app.open_to_worker(regclass) 2a4420757a6d01a3", OWNER),
         ("app.protect_own_rows(regclass,text,text) 87b49146098cb3de", OWNER),
@@ -80,7 +80,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.touched_quotas(bigint) 32e31d82921203ce", METERS),
         ("app.unsettled_usage(timestamp with time zone,timestamp with time zone) ffe7ba27855b75ec", SETTLED),
         ("app.usage_events_before(uuid,uuid[],timestamp with time zone,timestamp with time zone) d27524e2e6fc88ce", READS_AS_CALLER),
-        ("app.usage_meters(boolean,uuid[],integer[],text[]) f14f1c67c6566b5a", INGEST),
+        ("app.usage_meters(boolean,uuid[],integer[],text[]) e5c7bb049abe107e", INGEST),
         ("app.usage_month(timestamp with time zone) 00537cf8543b63f0", PURE),
         ("app.usage_projects(boolean,uuid[],integer[],uuid[]) 845bae1966ce43d0", INGEST),
         ("app.usage_received_at() 6fd0edafae3108f1", PURE),
@@ -107,7 +107,7 @@ async fn what_functions_say_was_looked_at() {
     BODIES
         .holds_and_fires(&[
             (sees_all, &known("auth.user_tenant_ids()")),
-            ("alter function app.api_key_for(text) security invoker", &known("app.api_key_for(text)")),
+            ("alter function app.api_keys_for(text[]) security invoker", &known("app.api_keys_for(text[])")),
             ("alter function app.current_tenant_id() volatile", &known("app.current_tenant_id()")),
             ("drop trigger users_ring on users; drop trigger tenants_ring on tenants; drop function app.ring_id()", &known("app.ring_id()")),
             (count, "app.count() 6d93b882be8ab12e"),

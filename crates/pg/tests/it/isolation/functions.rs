@@ -52,7 +52,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_app: app.tenant_of_slug(text)", "an id for a public name; nothing is reached by an id alone"),
         ("plinth_app: app.session_for_token(uuid)", BY_ID),
         ("plinth_app: app.touch_api_keys(uuid[],uuid[],timestamp with time zone[])", "answers nothing, and writes when keys were used"),
-        ("plinth_app: app.api_key_for(text)", BY_ID),
+        ("plinth_app: app.api_keys_for(text[])", BY_ID),
         ("plinth_app: app.credential_for_email(text)", "one person by their whole address: signing in begins so"),
         ("plinth_app: app.access_of_user(uuid,text,text,uuid,uuid,text,text,text,timestamp with time zone)", BY_SECRET),
         ("plinth_worker: app.apply_due_plan_changes(timestamp with time zone,integer)", WORKER),
@@ -93,12 +93,12 @@ async fn functions_that_run_as_the_owner_are_pinned_and_few() {
                 "plinth_app: app.member_permissions(uuid,uuid)",
             ),
             (
-                "alter function app.api_key_for(text) set search_path = public",
-                "app.api_key_for(text): runs as its owner, with the caller's search_path",
+                "alter function app.api_keys_for(text[]) set search_path = public",
+                "app.api_keys_for(text[]): runs as its owner, with the caller's search_path",
             ),
             (
-                "alter function app.api_key_for(text) set row_security = off",
-                "app.api_key_for(text): sets row_security=off",
+                "alter function app.api_keys_for(text[]) set row_security = off",
+                "app.api_keys_for(text[]): sets row_security=off",
             ),
             (
                 "alter function app.usage_month(timestamptz) set app.tenant_id = ''",
@@ -117,8 +117,8 @@ async fn functions_that_run_as_the_owner_are_pinned_and_few() {
                 "app.admin_tenants(uuid,integer): sales may call it",
             ),
             (
-                "grant execute on function app.api_key_for(text) to plinth_app with grant option",
-                "app.api_key_for(text): may be passed on by plinth_app",
+                "grant execute on function app.api_keys_for(text[]) to plinth_app with grant option",
+                "app.api_keys_for(text[]): may be passed on by plinth_app",
             ),
             (
                 "create function public.file(text) returns text language internal as 'pg_read_file'",

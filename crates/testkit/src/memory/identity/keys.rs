@@ -187,10 +187,10 @@ impl KeyStore for MemoryTx {
         Ok(found.map(|(_, row)| (row.id, row.project_id)))
     }
 
-    fn key_record(&mut self, key_id: &str) -> Result<Option<KeyRecord>, StoreError> {
-        let mut rows = self.tables.identity.keys.values();
-        let found = rows.find(|(key, _)| key.key_id == key_id);
-        let record = found.and_then(|(key, hash)| {
+    fn key_records(&mut self, key_ids: &[String]) -> Result<Vec<KeyRecord>, StoreError> {
+        let rows = self.tables.identity.keys.values();
+        let found = rows.filter(|(key, _)| key_ids.contains(&key.key_id));
+        let records = found.filter_map(|(key, hash)| {
             let tenant = self.tables.tenancy.tenants.get(&key.tenant_id)?;
             Some(KeyRecord {
                 key: key.clone(),
@@ -199,7 +199,7 @@ impl KeyStore for MemoryTx {
                 creator: key.created_by.map(|user| self.creator(tenant.id, user)),
             })
         });
-        Ok(record)
+        Ok(records.collect())
     }
 
     fn rehash_key(
