@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sender` | clients that send events and check what became of each |
 //! | `copy` | the ceiling |
+//! | `crowd` | many small customers |
 //! | the others | shared with the benchmark `projects` |
 //!
 //! Everything happens on one machine in one run: the API, PostgreSQL with its commits on disk, and the clients.
@@ -22,6 +23,7 @@ extern crate plinth_rest as rest;
 #[path = "../projects/client.rs"]
 mod client;
 mod copy;
+mod crowd;
 mod sender;
 #[expect(dead_code, reason = "the other benchmark uses the rest of it")]
 #[path = "../projects/stage.rs"]
@@ -36,8 +38,6 @@ use stage::{Api, Database};
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Of each measurement.
 const LENGTH: Duration = Duration::from_secs(8);
-/// How often the phases take turns.
-const ROUNDS: usize = 3;
 /// Rows that COPY writes, on each of its two connections.
 const COPIED: usize = 500_000;
 
@@ -55,6 +55,7 @@ fn main() {
         given.map_or(default, |number| number.parse().unwrap())
     };
     let (rows, clients) = (option("--rows=", 0), option("--clients=", 64));
+    let (rounds, tenants) = (option("--rounds=", 3), option("--tenants=", 0));
     let database = Database::start();
     let api = Api::start(&database, None);
     let key = api.customer(&["usage.write", "entitlement.read"]);
@@ -62,10 +63,10 @@ fn main() {
         println!("{rows} events that are there before …");
         copy::fill(&database, rows);
     }
-    let mut sender = Sender::new(api.address, &key);
+    let mut sender = Sender::new(api.address, vec![key.clone()]);
     let mut best = 0;
-    for round in 1..=ROUNDS {
-        println!("\nround {round} of {ROUNDS}");
+    for round in 1..=rounds {
+        println!("\nround {round} of {rounds}");
         let ceiling = copy::run(&database, COPIED);
         println!("COPY, two connections: {ceiling} rows/s");
         for (label, load) in [
@@ -112,7 +113,12 @@ fn main() {
             );
         }
     }
-    check_beside(&mut sender, api.address, &key, best / 2);
+    if best > 0 {
+        check_beside(&mut sender, api.address, &key, best / 2);
+    }
+    if tenants > 0 {
+        crowded(&database, &api, tenants, clients);
+    }
     if let Some(memory) = stage::resident_kib() {
         println!("\n{memory} KiB resident: the API and the clients");
     }
@@ -136,4 +142,22 @@ fn check_beside(sender: &mut Sender, address: SocketAddr, key: &str, rate: u64) 
         "\nentitlement checks beside {} events/s: {} a second, half within {} µs, 99 % within {} µs",
         events.events_per_second, checks.events_per_second, checks.p50, checks.p99
     );
+}
+
+/// The same from many small customers, each request from another one.
+fn crowded(database: &Database, api: &Api, tenants: usize, clients: usize) {
+    let mut sender = Sender::new(api.address, crowd::make(database, tenants));
+    for (batch, clients) in [(1, clients), (100, 16)] {
+        let load = Load {
+            clients,
+            batch,
+            replay: false,
+            rate: None,
+        };
+        let measured = sender.run(load);
+        println!(
+            "{tenants} customers, {batch} a request: {} events/s, half within {} µs, 99 % within {} µs",
+            measured.events_per_second, measured.p50, measured.p99
+        );
+    }
 }

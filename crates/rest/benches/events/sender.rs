@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -49,23 +50,22 @@ pub(crate) struct Measured {
 /// Sends events with ids that were never sent before.
 pub(crate) struct Sender {
     address: SocketAddr,
-    head: String,
+    keys: Arc<[String]>,
     clients_so_far: usize,
 }
 
+const BEFORE_KEY: &str = "POST /v1/events HTTP/1.1\r\nauthorization: Bearer ";
 /// Where an id stands in an event, and how long its number is.
 const BEFORE_ID: &str = r#"{"id":"bench-"#;
 const DIGITS: usize = 18;
 const AFTER_ID: &str = r#"","metric":"tool_call","quantity":1}"#;
 
 impl Sender {
-    pub(crate) fn new(address: SocketAddr, key: &str) -> Self {
-        let head = format!(
-            "POST /v1/events HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
-        );
+    /// With these keys, all of one length; each request shows another of them.
+    pub(crate) fn new(address: SocketAddr, keys: Vec<String>) -> Self {
         Self {
             address,
-            head,
+            keys: keys.into(),
             clients_so_far: 0,
         }
     }
@@ -81,7 +81,7 @@ impl Sender {
         let (taken, others) = runtime().block_on(async {
             let mut all = JoinSet::new();
             for number in first..self.clients_so_far {
-                let request = Request::new(&self.head, number, load.batch);
+                let request = Request::new(self.address, &self.keys, number, load.batch);
                 all.spawn(send_until(self.address, (number, request), load, begin));
             }
             let others = match other {
@@ -162,24 +162,30 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap()
 }
 
-/// A request whose ids are written over for the next one: making it costs next to nothing.
+/// A request whose ids and key are written over for the next one: making it costs next to nothing.
 struct Request {
     bytes: Vec<u8>,
+    keys: Arc<[String]>,
     /// Where the number of each id starts.
     places: Vec<usize>,
     next: u64,
 }
 
 impl Request {
-    fn new(head: &str, client: usize, batch: usize) -> Self {
+    fn new(address: SocketAddr, keys: &Arc<[String]>, client: usize, batch: usize) -> Self {
         let event = format!("{BEFORE_ID}{}{AFTER_ID}", "0".repeat(DIGITS));
         let body = format!("[{}]", vec![event.as_str(); batch].join(","));
-        let head = format!("{head}content-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{BEFORE_KEY}{}\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            keys.first().unwrap(),
+            body.len()
+        );
         let places = (0..batch)
             .map(|number| head.len() + 1 + number * (event.len() + 1) + BEFORE_ID.len())
             .collect();
         let mut request = Self {
             bytes: (head + &body).into_bytes(),
+            keys: Arc::clone(keys),
             places,
             next: u64::try_from(client).unwrap() * 1_000_000_000_000,
         };
@@ -188,6 +194,16 @@ impl Request {
     }
 
     fn next(&mut self) {
+        // Spread over all keys: by the golden ratio, so that none comes again soon.
+        let turn = self.next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let key = self
+            .keys
+            .get(usize::try_from(turn).unwrap() % self.keys.len());
+        let key = key.unwrap().as_bytes();
+        let place = self
+            .bytes
+            .get_mut(BEFORE_KEY.len()..BEFORE_KEY.len() + key.len());
+        place.unwrap().copy_from_slice(key);
         for place in &self.places {
             let digits = self.bytes.get_mut(*place..*place + DIGITS).unwrap();
             let mut rest = self.next;

@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 /// Where the cluster is: always here, so that a run finds what a killed one left behind.
 const FOLDER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-postgres");
 const PASSWORD: &str = "benchmark";
+/// Under which keys are kept.
+pub(crate) const PEPPER: &str = "a benchmark needs no secret pepper";
 /// Projects of the customer, besides the default one.
 const PROJECTS: usize = 10;
 
@@ -196,7 +198,7 @@ impl Api {
             ("PLINTH__LOG__FILTER", "warn,plinth_pg::listen=error"),
             ("PLINTH__RATE_LIMIT__REQUESTS_PER_SECOND", "0"),
             ("PLINTH__RATE_LIMIT__SIGN_IN_PER_MINUTE", "0"),
-            ("PLINTH__IDENTITY__API_KEY_PEPPER", &"p".repeat(32)),
+            ("PLINTH__IDENTITY__API_KEY_PEPPER", PEPPER),
             (
                 "PLINTH__IDENTITY__LOCAL__SIGNING_KEY",
                 signing_key.expose_secret(),
