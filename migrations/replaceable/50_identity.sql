@@ -26,8 +26,6 @@ create or replace function app.session_for_token(p_session uuid)
     where s.id = p_session and u.status = 'active'
 $$;
 
-drop function if exists app.api_key_for(text);
-
 -- Keys by their public names, with where their tenants stand and what their creators may do there now: all that signing in needs.
 create or replace function app.api_keys_for(p_key_ids text[])
     returns table (tenant_id uuid, id uuid, name text, key_id text, mode text, scopes text[], hash_kind text, hash bytea,
@@ -50,6 +48,17 @@ begin
         left join public.memberships m on m.tenant_id = k.tenant_id and m.user_id = k.created_by
         where k.key_id = any (p_key_ids);
 end $$;
+
+-- One of them, for the release before.
+create or replace function app.api_key_for(p_key_id text)
+    returns table (tenant_id uuid, id uuid, name text, key_id text, mode text, scopes text[], hash_kind text, hash bytea,
+                   pepper_version smallint, project_id uuid, environment_id uuid, created_by uuid,
+                   expires_at timestamptz, revoked_at timestamptz, revoked_reason text, overlap_until timestamptz,
+                   rotated_from uuid, last_used_at timestamptz, created_at timestamptz,
+                   tenant_status text, creator_is_active boolean, creator_permissions text[])
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    select * from app.api_keys_for(array[p_key_id])
+$$;
 
 -- Writes when keys were used, never backwards. In a transaction of a tenant it reaches the keys of that tenant and no others.
 create or replace function app.touch_api_keys(p_tenants uuid[], p_ids uuid[], p_times timestamptz[]) returns void
@@ -115,7 +124,7 @@ begin
 end $$;
 
 grant execute on function
-    app.credential_for_email(text), app.session_for_token(uuid), app.api_keys_for(text[]),
+    app.credential_for_email(text), app.session_for_token(uuid), app.api_keys_for(text[]), app.api_key_for(text),
     app.touch_api_keys(uuid[], uuid[], timestamptz[]),
     app.access_of_user(uuid, text, text, uuid, uuid, text, text, text, timestamptz)
     to plinth_app;
@@ -142,6 +151,14 @@ begin
     return null;
 end $$;
 
+-- For everybody at once: no id is in it.
+create or replace function app.ring_everybody() returns trigger
+    language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+    perform pg_notify('plinth_access', '');
+    return null;
+end $$;
+
 -- Not on last_used_at: writing that is no change of what a key may do.
 create or replace trigger api_keys_ring
     after update of name, scopes, hash, project_id, environment_id, created_by, expires_at, revoked_at, revoked_reason, overlap_until
@@ -153,8 +170,10 @@ create or replace trigger memberships_ring_user after insert or update of status
     for each row execute function app.ring_user();
 create or replace trigger membership_roles_ring after insert or update or delete on membership_roles
     for each row execute function app.ring_tenant();
-create or replace trigger custom_roles_ring after update of permissions or delete on custom_roles
+create or replace trigger custom_roles_ring after insert or update of key, permissions or delete on custom_roles
     for each row execute function app.ring_tenant();
+create or replace trigger system_roles_ring after update or delete on system_roles
+    for each statement execute function app.ring_everybody();
 create or replace trigger tenants_ring after update of status on tenants
     for each row when (old.status is distinct from new.status) execute function app.ring_id();
 create or replace trigger users_ring after update of status on users

@@ -54,7 +54,7 @@ end $$;
 -- Meters of several tenants by key, `sizes` of them for each: what events name. Those that every tenant has come once, at place 0, and count
 -- for whoever has none of their own by that key. Whoever says `enters`, in a transaction of no tenant, makes it one of each in turn;
 -- row-level security decides in any case.
-create or replace function app.usage_meters(enters boolean, tenants uuid[], sizes integer[], keys text[])
+create or replace function app.named_meters(enters boolean, tenants uuid[], sizes integer[], keys text[])
     returns table (place integer, id uuid, key text, name text, aggregation text, unit text, dimensions text[], value_field text,
         allows_negative boolean, version bigint, created_at timestamptz)
     language plpgsql volatile set plan_cache_mode = force_generic_plan as $$
@@ -82,7 +82,20 @@ begin
         from standard_meters s where s.key in (select unnest(keys));
 end $$;
 
--- Which of these projects there are, as `app.usage_meters` finds meters.
+-- The same for the release before, to which place 0 means nothing: everybody has what everybody has at their own place.
+create or replace function app.usage_meters(enters boolean, tenants uuid[], sizes integer[], keys text[])
+    returns table (place integer, id uuid, key text, name text, aggregation text, unit text, dimensions text[], value_field text,
+        allows_negative boolean, version bigint, created_at timestamptz)
+    language sql volatile as $$
+    with found as materialized (select * from app.named_meters(enters, tenants, sizes, keys))
+    select f.* from found f where f.place > 0
+    union all
+    select n, s.id, s.key, s.name, s.aggregation, s.unit, s.dimensions, s.value_field, s.allows_negative, s.version, s.created_at
+    from found s cross join generate_series(1, cardinality(tenants)) n
+    where s.place = 0 and not exists (select from found f where f.place = n and f.key = s.key)
+$$;
+
+-- Which of these projects there are, as `app.named_meters` finds meters.
 create or replace function app.usage_projects(enters boolean, tenants uuid[], sizes integer[], ids uuid[])
     returns table (place integer, id uuid)
     language plpgsql volatile set plan_cache_mode = force_generic_plan as $$
@@ -213,7 +226,8 @@ begin
 end $$;
 
 grant execute on function app.usage_month(timestamptz), app.usage_received_at(),
-    app.usage_meters(boolean, uuid[], integer[], text[]), app.usage_projects(boolean, uuid[], integer[], uuid[]),
+    app.named_meters(boolean, uuid[], integer[], text[]), app.usage_meters(boolean, uuid[], integer[], text[]),
+    app.usage_projects(boolean, uuid[], integer[], uuid[]),
     app.usage_events_before(uuid, uuid[], timestamptz, timestamptz),
     app.append_usage_events(boolean, boolean, uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[],
         text[], text[], text[], text[], text[], text[], uuid[]) to plinth_app;

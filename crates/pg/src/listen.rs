@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::{PgConnection, RunQueryDsl, sql_query};
+use diesel::{PgConnection, RunQueryDsl, sql_query, sql_types::Text};
 
 use crate::pool::lone_connection;
 
@@ -65,9 +65,13 @@ fn listen_once(url: &str, channel: &str, ears: &Ears) -> Result<(), String> {
         // diesel takes what has arrived and does not wait. An answer tells that the connection stands, and brings what was notified before.
         let asked = turn.is_multiple_of(POLLS_A_QUESTION).then(Instant::now);
         if asked.is_some() {
-            sql_query("select 1")
+            let listens = sql_query("select c from pg_listening_channels() c where c = $1")
+                .bind::<Text, _>(channel)
                 .execute(&mut conn)
                 .map_err(|error| error.to_string())?;
+            if listens == 0 {
+                return Err("another session answers: a pooler stands between".to_owned());
+            }
         }
         for notification in conn.notifications_iter() {
             let payload = notification.map_err(|error| error.to_string())?.payload;

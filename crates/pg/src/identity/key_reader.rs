@@ -52,14 +52,9 @@ impl KeyReader for PgKeyReader {
         let key_id = key_id.to_owned();
         Box::pin(async move {
             let (sender, answer) = oneshot::channel();
-            {
-                let mut queue = self.0.queue();
-                queue.waiting.entry(key_id).or_default().push(sender);
-                if queue.readers < READERS {
-                    queue.readers += 1;
-                    // On its own, for whoever asked may go away.
-                    tokio::spawn(Reader::of(&self.0).read());
-                }
+            if let Some(reader) = self.0.join(key_id, sender) {
+                // On its own, for whoever asked may go away.
+                tokio::spawn(reader.read());
             }
             let gone = |_| StoreError::Unavailable("the reader of keys is gone".to_owned());
             answer.await.map_err(gone)?
@@ -68,6 +63,25 @@ impl KeyReader for PgKeyReader {
 }
 
 impl Shared {
+    /// Joins the queue; gives one more reader when there may be one.
+    fn join(self: &Arc<Self>, key_id: String, sender: oneshot::Sender<Answer>) -> Option<Reader> {
+        let mut queue = self.queue();
+        queue.waiting.entry(key_id).or_default().push(sender);
+        (queue.readers < READERS).then(|| {
+            queue.readers += 1;
+            Reader {
+                shared: Arc::clone(self),
+                counts: true,
+            }
+        })
+    }
+
+    async fn records(&self, key_ids: Vec<String>) -> Result<Vec<KeyRecord>, StoreError> {
+        self.db
+            .run(Scope::global(), move |store| store.key_records(&key_ids))
+            .await
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,21 +94,19 @@ struct Reader {
 }
 
 impl Reader {
-    fn of(shared: &Arc<Shared>) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-            counts: true,
-        }
-    }
-
     async fn read(mut self) {
         while let Some(waiting) = self.next() {
             let key_ids: Vec<String> = waiting.keys().cloned().collect();
-            let records = self
-                .shared
-                .db
-                .run(Scope::global(), move |store| store.key_records(&key_ids));
-            tell(waiting, records.await);
+            match self.shared.records(key_ids).await {
+                // One of them may be the cause, and the others have nothing to do with it.
+                Err(error) if waiting.len() > 1 && !matches!(error, StoreError::Unavailable(_)) => {
+                    for (key_id, senders) in waiting {
+                        let records = self.shared.records(vec![key_id.clone()]).await;
+                        tell(Waiting::from([(key_id, senders)]), records);
+                    }
+                }
+                records => tell(waiting, records),
+            }
         }
     }
 
@@ -113,7 +125,12 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if self.counts {
-            self.shared.queue().readers -= 1;
+            let mut queue = self.shared.queue();
+            queue.readers -= 1;
+            if queue.readers == 0 {
+                // Nobody is left to read for them: they are told so at once.
+                queue.waiting.clear();
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn open(
         "select r.received_at, m.place, m.id, m.key, m.name, m.aggregation, m.unit, m.dimensions, m.value_field,
              m.allows_negative, m.version, m.created_at
          from (select app.usage_received_at() as received_at offset 0) r
-         left join app.usage_meters($1, $2, $3, $4) m on true",
+         left join app.named_meters($1, $2, $3, $4) m on true",
     )
     .bind::<sql::Bool, _>(tenancy.enters())
     .bind::<sql::Array<sql::Uuid>, _>(tenants(wanted.iter().map(|wanted| wanted.tenant_id)))

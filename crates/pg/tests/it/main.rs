@@ -14,6 +14,7 @@ mod audit_partitions;
 mod billing;
 mod identity;
 mod isolation;
+mod listen;
 mod migrations;
 mod permission_algebra;
 mod pool;

@@ -191,3 +191,29 @@ async fn one_request_that_cannot_be_written_does_not_stay_in_the_way_of_others()
     }
     assert_eq!(fixture.number("select count(*) from usage_events"), 4 * 32);
 }
+
+/// A server of the release before goes on while another one is upgraded.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_release_before_finds_meters_at_the_place_of_each_tenant() {
+    let fixture = Fixture::new("UTC").await;
+    let tenant = fixture.by.tenant_id().unwrap();
+    fixture.execute(&format!(
+        "insert into meters (tenant_id, id, key, name, aggregation, unit) values ('{tenant}', gen_random_uuid(), 'chat', 'Chat', 'max', 'chat')"
+    ));
+    let found = |what: &str| {
+        fixture.number(&format!(
+            "select count(*) from app.usage_meters(false, array['{tenant}', gen_random_uuid()]::uuid[], '{{2,1}}', '{{chat,search,chat}}') where {what}"
+        ))
+    };
+    assert_eq!(
+        found("place = 1 and key = 'chat' and aggregation = 'max'"),
+        1
+    );
+    assert_eq!(found("place = 1 and key = 'chat'"), 1);
+    assert_eq!(found("place = 1 and key = 'search'"), 1);
+    assert_eq!(
+        found("place = 2 and key = 'chat' and aggregation = 'sum'"),
+        1
+    );
+    assert_eq!(found("place not in (1, 2)"), 0);
+}

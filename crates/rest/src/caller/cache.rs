@@ -1,8 +1,9 @@
 //! What the database knows of somebody, kept for as long as it is known to be so.
 //!
 //! Entries die in three ways: with their time; when the database rings the bell for their tenant or their user; and when it is not certain
-//! that every bell of the last second was heard, in which case nothing is kept at all. An answer that was on its way when the bell rang is not
-//! kept either: each entry knows when its load began, and a bell that rang since makes it worthless.
+//! that every bell of the last second was heard, in which case they live no longer than that; and while nobody listens nothing is kept at
+//! all. An answer that was on its way when the bell rang is not kept either: each entry knows when its load began, and a bell that rang since
+//! makes it worthless.
 //!
 //! So what was taken away is refused within a second, however long entries live.
 
@@ -66,6 +67,8 @@ struct Entry {
     ids: Vec<Uuid>,
     /// Bells that had rung when its load began.
     began: u64,
+    /// Until when it may be used though bells may be missed.
+    fresh_until: Instant,
     /// Until when it lives.
     until: Instant,
 }
@@ -146,11 +149,15 @@ impl AccessCache {
         }
     }
 
-    /// Says that every bell was heard that rang before this instant: nothing is kept unless that is said again and again.
+    /// Says that every bell was heard that rang before this instant: nothing is kept for long unless that is said again and again.
     pub fn heard(&self, until: Instant) {
         let certain = (until + CERTAINTY).saturating_duration_since(self.0.made);
         let certain = u64::try_from(certain.as_millis()).unwrap_or(u64::MAX);
         self.0.certain.store(certain, Ordering::SeqCst);
+    }
+
+    fn is_listening(&self) -> bool {
+        self.0.certain.load(Ordering::SeqCst) > 0
     }
 
     fn is_certain(&self) -> bool {
@@ -182,7 +189,7 @@ impl AccessCache {
         subject: Subject,
         load: impl Future<Output = Result<Access, E>>,
     ) -> Result<Arc<Access>, E> {
-        if !self.is_certain() {
+        if !self.is_listening() {
             return load.await.map(Arc::new);
         }
         if let Some(entry) = self.0.entries.get(&subject).await
@@ -200,6 +207,7 @@ impl AccessCache {
             ids: ids(&subject, &access),
             access: Arc::clone(&access),
             began,
+            fresh_until: now + CERTAINTY,
             until: now + ttl,
         });
         if self.is_current(&entry) {
@@ -211,7 +219,9 @@ impl AccessCache {
     fn is_current(&self, entry: &Entry) -> bool {
         // The floor is read under the lock as it is written there, or bells that were forgotten could be missed.
         let bells = self.0.bells.read().unwrap_or_else(PoisonError::into_inner);
-        entry.until > Instant::now()
+        let now = Instant::now();
+        now < entry.until
+            && (now < entry.fresh_until || self.is_certain())
             && entry.began >= self.0.floor.load(Ordering::SeqCst)
             && entry
                 .ids
@@ -245,8 +255,8 @@ fn ids(subject: &Subject, access: &Access) -> Vec<Uuid> {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use identity::{Email, User, UserStatus};
-    use kernel::{PermissionSet, UserId};
+    use identity::{ApiKey, Digest256, Email, KeyHash, KeyMode, User, UserStatus};
+    use kernel::{ApiKeyId, Name, PermissionSet, TenantStatus, UserId};
     use time::macros::datetime;
 
     use super::*;
@@ -269,7 +279,38 @@ mod tests {
         })
     }
 
+    fn key_access(tenant_id: TenantId) -> Access {
+        let now = datetime!(2026-03-01 12:00 UTC);
+        Access::Key(KeyRecord {
+            key: ApiKey {
+                id: ApiKeyId::new(now),
+                tenant_id,
+                name: Name::parse("name", "ci").unwrap(),
+                key_id: "0123456789abcdef".to_owned(),
+                mode: KeyMode::Live,
+                scopes: PermissionSet::default(),
+                project_id: None,
+                environment_id: None,
+                created_by: None,
+                expires_at: None,
+                revoked_at: None,
+                revoked_reason: None,
+                overlap_until: None,
+                rotated_from: None,
+                last_used_at: None,
+                created_at: now,
+            },
+            hash: KeyHash::Hmac {
+                version: 1,
+                code: Digest256::of(b""),
+            },
+            tenant_status: TenantStatus::Active,
+            creator: None,
+        })
+    }
+
     struct Counted {
+        is_key: bool,
         cache: AccessCache,
         user: UserId,
         tenant: TenantId,
@@ -282,6 +323,7 @@ mod tests {
             let cache = AccessCache::new();
             cache.listening(true);
             Self {
+                is_key: false,
                 cache,
                 user: UserId::new(now),
                 tenant: TenantId::new(now),
@@ -302,7 +344,11 @@ mod tests {
             let load = async {
                 self.loads.fetch_add(1, Ordering::SeqCst);
                 while_loading();
-                Ok::<_, ()>(access(self.user))
+                Ok::<_, ()>(if self.is_key {
+                    key_access(self.tenant)
+                } else {
+                    access(self.user)
+                })
             };
             self.cache.get(subject, load).await.unwrap();
             self.loads.load(Ordering::SeqCst)
@@ -344,14 +390,12 @@ mod tests {
             "one too many: all is forgotten"
         );
         assert!(counted.cache.0.bells.read().unwrap().is_empty());
-        assert_eq!(counted.ask(|| ring(BELLS + 1)).await, 2);
+        assert_eq!(counted.ask(|| ()).await, 2);
         ring(BELLS + 1);
-        assert_eq!(
-            counted.ask(|| ()).await,
-            3,
-            "nobody knows whose bells they were"
-        );
-        assert_eq!(counted.ask(|| ()).await, 3);
+        let asked = counted.ask(|| ring(BELLS + 1)).await;
+        assert_eq!(asked, 3, "nobody knows whose bells they were");
+        assert_eq!(counted.ask(|| ()).await, 4, "nor whose overtook the answer");
+        assert_eq!(counted.ask(|| ()).await, 4);
     }
 
     #[actix_web::test]
@@ -394,14 +438,20 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn nothing_is_kept_unless_no_bell_of_the_last_second_was_missed() {
-        let counted = Counted::new();
-        let ago = |millis| Instant::now().checked_sub(Duration::from_millis(millis));
-        counted.cache.heard(ago(1_100).unwrap());
+    async fn what_is_known_of_a_key_outlives_a_second_only_while_every_bell_is_heard() {
+        let counted = Counted {
+            is_key: true,
+            ..Counted::new()
+        };
+        let second = Duration::from_millis(1_050);
         assert_eq!(counted.ask(|| ()).await, 1);
-        assert_eq!(counted.ask(|| ()).await, 2);
-        counted.cache.heard(ago(0).unwrap());
-        assert_eq!(counted.ask(|| ()).await, 3);
+        tokio::time::sleep(second).await;
+        assert_eq!(counted.ask(|| ()).await, 2, "a bell may have been missed");
+        assert_eq!(counted.ask(|| ()).await, 2, "as young as news may be old");
+        tokio::time::sleep(second).await;
+        counted.cache.heard(Instant::now());
+        assert_eq!(counted.ask(|| ()).await, 2, "and none was");
+        counted.cache.ring(&counted.tenant.to_string());
         assert_eq!(counted.ask(|| ()).await, 3);
     }
 }

@@ -19,6 +19,7 @@ const JOB: &str = "the worker's, across tenants; see `bodies.rs`";
 /// Functions that answer about whoever is asked for.
 const ANSWER: &[(&str, &str)] = &[
     ("app.access_of_user", BEFORE),
+    ("app.api_key_for", BEFORE),
     ("app.api_keys_for", BEFORE),
     ("app.credential_for_email", BEFORE),
     ("app.session_for_token", BEFORE),

@@ -52,6 +52,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_app: app.tenant_of_slug(text)", "an id for a public name; nothing is reached by an id alone"),
         ("plinth_app: app.session_for_token(uuid)", BY_ID),
         ("plinth_app: app.touch_api_keys(uuid[],uuid[],timestamp with time zone[])", "answers nothing, and writes when keys were used"),
+        ("plinth_app: app.api_key_for(text)", BY_ID),
         ("plinth_app: app.api_keys_for(text[])", BY_ID),
         ("plinth_app: app.credential_for_email(text)", "one person by their whole address: signing in begins so"),
         ("plinth_app: app.access_of_user(uuid,text,text,uuid,uuid,text,text,text,timestamp with time zone)", BY_SECRET),
