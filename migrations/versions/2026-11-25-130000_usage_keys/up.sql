@@ -2,7 +2,8 @@
 --
 -- An event under an old key would count again when it is replayed, so nobody writes one from here on. Who writes is waited for; who waits
 -- behind the lock, and the release before, may not write any more (the grants behind this script give the right back to the next one, by
--- another function). Until that runs, events are answered with 500 and sent again: of all that is upgraded this alone makes senders wait, and readers of usage.
+-- another function). Until that runs, events are answered with 500 and sent again, and readers of usage wait: of all that is upgraded this
+-- alone is felt.
 lock table usage_events in access exclusive mode;
 revoke insert on usage_events from plinth_app;
 drop function if exists app.append_usage_events(boolean, uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[],

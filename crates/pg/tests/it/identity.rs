@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use identity::{
-    ApiKey, Digest256, Email, ExternalIdentity, KeyHash, KeyMode, KeyReader as _, KeyText, KeyUse,
-    Pepper, Peppers, RevokeReason, Session, Store, User, UserStatus,
+    ApiKey, Digest256, Email, ExternalIdentity, KeyHash, KeyReader as _, KeyText, KeyUse, Pepper,
+    Peppers, RevokeReason, Session, Store, User, UserStatus,
 };
-use kernel::{
-    ApiKeyId, Name, PageRequest, Permission, Scope, SessionId, StoreError, TenantId, UnitOfWork,
-    UserId,
-};
+use kernel::{Name, PageRequest, Scope, SessionId, StoreError, TenantId, UnitOfWork, UserId};
 use pg::PgKeyReader;
-use testkit::TestDb;
+use testkit::{TestDb, contract::fixture};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
@@ -38,24 +35,12 @@ fn user(name: &str) -> User {
 }
 
 fn key(tenant_id: TenantId, creator: Option<UserId>) -> (ApiKey, KeyText) {
-    let text = KeyText::generate(KeyMode::Live);
+    let (key, text) = fixture::key(tenant_id, "ci");
     let key = ApiKey {
-        id: ApiKeyId::new(NOW),
-        tenant_id,
         name: Name::parse("name", text.key_id()).unwrap(),
-        key_id: text.key_id().to_owned(),
-        mode: text.mode(),
-        scopes: [Permission::of("project.read")].into_iter().collect(),
-        project_id: None,
-        environment_id: None,
         created_by: creator,
-        expires_at: None,
-        revoked_at: None,
-        revoked_reason: None,
-        overlap_until: None,
-        rotated_from: None,
-        last_used_at: None,
         created_at: NOW,
+        ..key
     };
     (key, text)
 }

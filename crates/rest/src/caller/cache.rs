@@ -1,9 +1,8 @@
 //! What the database knows of somebody, kept for as long as it is known to be so.
 //!
-//! Entries die in three ways: with their time; when the database rings the bell for their tenant or their user; and when it is not certain
-//! that every bell of the last second was heard, in which case they live no longer than that; and while nobody listens nothing is kept at
-//! all. An answer that was on its way when the bell rang is not kept either: each entry knows when its load began, and a bell that rang since
-//! makes it worthless.
+//! Entries die with their time, and when the database rings the bell for their tenant or their user. While it is not certain that every
+//! bell of the last second was heard they live no longer than that, and while nobody listens nothing is kept at all. An answer that was on
+//! its way when the bell rang is not kept either: each entry knows when its load began, and a bell that rang since makes it worthless.
 //!
 //! So what was taken away is refused within a second, however long entries live.
 
@@ -61,16 +60,23 @@ pub enum Access {
     Key(KeyRecord),
 }
 
+impl Access {
+    const fn ttl(&self) -> Duration {
+        match self {
+            Self::User(_) => USER_TTL,
+            Self::Key(_) => KEY_TTL,
+        }
+    }
+}
+
 struct Entry {
     access: Arc<Access>,
     /// Whose bell makes it worthless.
     ids: Vec<Uuid>,
     /// Bells that had rung when its load began.
     began: u64,
-    /// Until when it may be used though bells may be missed.
-    fresh_until: Instant,
-    /// Until when it lives.
-    until: Instant,
+    /// When its load began.
+    asked_at: Instant,
 }
 
 struct Shared {
@@ -197,18 +203,13 @@ impl AccessCache {
         {
             return Ok(Arc::clone(&entry.access));
         }
-        let (began, now) = (self.0.rung.load(Ordering::SeqCst), Instant::now());
+        let (began, asked_at) = (self.0.rung.load(Ordering::SeqCst), Instant::now());
         let access = Arc::new(load.await?);
-        let ttl = match *access {
-            Access::User(_) => USER_TTL,
-            Access::Key(_) => KEY_TTL,
-        };
         let entry = Arc::new(Entry {
             ids: ids(&subject, &access),
             access: Arc::clone(&access),
             began,
-            fresh_until: now + CERTAINTY,
-            until: now + ttl,
+            asked_at,
         });
         if self.is_current(&entry) {
             self.0.entries.insert(subject, entry).await;
@@ -219,9 +220,9 @@ impl AccessCache {
     fn is_current(&self, entry: &Entry) -> bool {
         // The floor is read under the lock as it is written there, or bells that were forgotten could be missed.
         let bells = self.0.bells.read().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        now < entry.until
-            && (now < entry.fresh_until || self.is_certain())
+        let age = entry.asked_at.elapsed();
+        age < entry.access.ttl()
+            && (age < CERTAINTY || self.is_certain())
             && entry.began >= self.0.floor.load(Ordering::SeqCst)
             && entry
                 .ids
@@ -255,8 +256,9 @@ fn ids(subject: &Subject, access: &Access) -> Vec<Uuid> {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use identity::{ApiKey, Digest256, Email, KeyHash, KeyMode, User, UserStatus};
-    use kernel::{ApiKeyId, Name, PermissionSet, TenantStatus, UserId};
+    use identity::{Digest256, Email, KeyHash, User, UserStatus};
+    use kernel::{PermissionSet, TenantStatus, UserId};
+    use testkit::contract::fixture;
     use time::macros::datetime;
 
     use super::*;
@@ -280,26 +282,8 @@ mod tests {
     }
 
     fn key_access(tenant_id: TenantId) -> Access {
-        let now = datetime!(2026-03-01 12:00 UTC);
         Access::Key(KeyRecord {
-            key: ApiKey {
-                id: ApiKeyId::new(now),
-                tenant_id,
-                name: Name::parse("name", "ci").unwrap(),
-                key_id: "0123456789abcdef".to_owned(),
-                mode: KeyMode::Live,
-                scopes: PermissionSet::default(),
-                project_id: None,
-                environment_id: None,
-                created_by: None,
-                expires_at: None,
-                revoked_at: None,
-                revoked_reason: None,
-                overlap_until: None,
-                rotated_from: None,
-                last_used_at: None,
-                created_at: now,
-            },
+            key: fixture::key(tenant_id, "ci").0,
             hash: KeyHash::Hmac {
                 version: 1,
                 code: Digest256::of(b""),

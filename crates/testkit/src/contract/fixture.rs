@@ -1,6 +1,7 @@
 //! Principals and rows that several suites begin with.
 
-use kernel::{Name, Principal, Scope, TenantId, Zone};
+use identity::{ApiKey, KeyMode, KeyText};
+use kernel::{ApiKeyId, Name, Permission, Principal, Scope, TenantId, Zone};
 use tenancy::{Slug, Tenant, TenantKind};
 use time::{Duration, OffsetDateTime};
 
@@ -48,4 +49,29 @@ pub async fn stored_tenant(backend: &impl Backend, slug: &str) -> Tenant {
 #[must_use]
 pub fn system() -> Principal {
     Principal::system("contract", None)
+}
+
+/// A key that is nowhere yet, of nobody, and its text.
+#[must_use]
+pub fn key(tenant_id: TenantId, name: &str) -> (ApiKey, KeyText) {
+    let text = KeyText::generate(KeyMode::Live);
+    let key = ApiKey {
+        id: ApiKeyId::new(at(0)),
+        tenant_id,
+        name: Name::parse("name", name).unwrap(),
+        key_id: text.key_id().to_owned(),
+        mode: text.mode(),
+        scopes: [Permission::of("project.read")].into_iter().collect(),
+        project_id: None,
+        environment_id: None,
+        created_by: None,
+        expires_at: None,
+        revoked_at: None,
+        revoked_reason: None,
+        overlap_until: None,
+        rotated_from: None,
+        last_used_at: None,
+        created_at: at(0),
+    };
+    (key, text)
 }

@@ -15,25 +15,7 @@ use super::{
 
 /// A key that is nowhere yet, of nobody, and what is kept of its text.
 pub(super) fn key(tenant_id: TenantId, name: &str) -> (ApiKey, KeyHash) {
-    let text = KeyText::generate(KeyMode::Live);
-    let key = ApiKey {
-        id: ApiKeyId::new(fixture::at(0)),
-        tenant_id,
-        name: Name::parse("name", name).unwrap(),
-        key_id: text.key_id().to_owned(),
-        mode: text.mode(),
-        scopes: [Permission::of("project.read")].into_iter().collect(),
-        project_id: None,
-        environment_id: None,
-        created_by: None,
-        expires_at: None,
-        revoked_at: None,
-        revoked_reason: None,
-        overlap_until: None,
-        rotated_from: None,
-        last_used_at: None,
-        created_at: fixture::at(0),
-    };
+    let (key, text) = fixture::key(tenant_id, name);
     (key, hash(1, &text))
 }
 
