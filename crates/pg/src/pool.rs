@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use deadpool_diesel::{
-    Error, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
-    postgres::{Hook, HookError, Object, Pool, QueueMode},
+use deadpool::managed::{
+    Hook, HookError, Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError,
+    RecycleResult, Timeouts,
 };
+use deadpool_diesel::{Error, Runtime, postgres};
 use diesel::{
-    Connection, ConnectionError, PgConnection, QueryableByName, RunQueryDsl, connection::CacheSize,
-    sql_query, sql_types::Bool,
+    Connection, ConnectionError, PgConnection, QueryableByName, RunQueryDsl,
+    connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager},
+    sql_query,
+    sql_types::Bool,
 };
 use kernel::StoreError;
 use tokio::runtime::{Builder, Handle};
@@ -36,7 +39,7 @@ pub struct Settings {
 /// The database, as the binaries hold it. Cheap to clone.
 #[derive(Clone)]
 pub struct Pg {
-    pool: Pool,
+    pool: Pool<Connections>,
     statement_timeout: Duration,
     /// Taken apart by the last clone when it goes; never absent before.
     clones: Option<Arc<()>>,
@@ -78,11 +81,7 @@ impl Pg {
     /// # Errors
     /// [`StoreError::Unexpected`] when the settings make no pool.
     pub fn connect(settings: &Settings) -> Result<Self, StoreError> {
-        // The default method asks `SELECT 1` at each checkout: a round trip for nothing. A connection that died is found out by
-        // `BEGIN`, before any work ran, and replaced.
-        let recycling_method = RecyclingMethod::CustomFunction(Box::new(|_| Ok(())));
-        let config = ManagerConfig { recycling_method };
-        let manager = Manager::from_config(&settings.url, Runtime::Tokio1, config);
+        let manager = Connections(postgres::Manager::new(&settings.url, Runtime::Tokio1));
         let timeouts = Timeouts {
             wait: Some(WAIT),
             create: Some(WAIT),
@@ -94,7 +93,7 @@ impl Pg {
             .timeouts(timeouts)
             // The one that was used last: what its server process keeps is still in the processor's cache.
             .queue_mode(QueueMode::Lifo)
-            .post_create(keep_statements(settings.prepared_statements))
+            .post_create(settle(settings.prepared_statements))
             .build()
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;
         Ok(Self {
@@ -178,7 +177,7 @@ impl Pg {
     ///
     /// diesel settles each new session by two statements, and each is prepared in one message and run in the next. A pooler may answer the
     /// two from two servers, of which the second knows nothing of it: then the session is begun anew.
-    pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
+    async fn connection(&self) -> Result<Object<Connections>, StoreError> {
         let mut attempt = 1;
         loop {
             match self.pool.get().await {
@@ -194,22 +193,69 @@ impl Pg {
         &self,
         question: impl FnOnce(&mut PgConnection) -> Result<T, diesel::result::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.interact(
+            |conn| conn.transaction(question).map_err(store_error),
+            Result::is_err,
+        )
+        .await?
+    }
+
+    /// Does something with a free connection on a thread that may block. The connection is closed when it panicked, when it left a
+    /// transaction open, and when `spoils` says so of what came of it.
+    pub(crate) async fn interact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> T + Send + 'static,
+        spoils: fn(&T) -> bool,
+    ) -> Result<T, StoreError> {
         let connection = self.connection().await?;
-        let answer = connection
-            .interact(|conn| conn.transaction(question).map_err(store_error))
-            .await
-            .map_err(|error| StoreError::Unexpected(error.to_string()))?;
-        if answer.is_err() {
-            drop(Object::take(connection));
+        let done = connection
+            .interact(move |conn| {
+                let done = work(conn);
+                let is_open = AnsiTransactionManager::is_broken_transaction_manager(conn);
+                let is_spoilt = is_open || spoils(&done);
+                (done, is_spoilt)
+            })
+            .await;
+        match done {
+            Ok((done, false)) => Ok(done),
+            Ok((done, true)) => {
+                drop(Object::take(connection));
+                Ok(done)
+            }
+            Err(panicked) => {
+                drop(Object::take(connection));
+                Err(StoreError::Unexpected(panicked.to_string()))
+            }
         }
-        answer
+    }
+}
+
+/// Connections as `deadpool_diesel` makes them. A free one is taken as it is: to look at it first, as that library does, is a change of
+/// threads there and back for each unit of work. One that died is found out by `BEGIN`, before any work ran, and replaced.
+struct Connections(postgres::Manager);
+
+type Session = deadpool_diesel::Connection<PgConnection>;
+
+impl Manager for Connections {
+    type Type = Session;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Self::Type, Error> {
+        self.0.create().await
+    }
+
+    async fn recycle(&self, connection: &mut Self::Type, _: &Metrics) -> RecycleResult<Error> {
+        if connection.is_mutex_poisoned() {
+            return Err(RecycleError::message("something panicked while it held it"));
+        }
+        Ok(())
     }
 }
 
 /// How often a session is begun anew before the database counts as away.
 const SESSIONS: usize = 8;
 
-fn is_unsettled(error: &PoolError) -> bool {
+fn is_unsettled(error: &PoolError<Error>) -> bool {
     matches!(
         error,
         PoolError::Backend(Error::Connection(
@@ -218,18 +264,29 @@ fn is_unsettled(error: &PoolError) -> bool {
     )
 }
 
-/// Tells each new connection whether to keep what it prepares.
-fn keep_statements(keep: bool) -> Hook {
-    Hook::sync_fn(move |connection, _| {
-        if !keep {
-            let mut connection = connection
-                .lock()
-                .map_err(|error| HookError::message(error.to_string()))?;
-            connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-        }
-        Ok(())
+/// Settles each new connection.
+fn settle(keeps_statements: bool) -> Hook<Connections> {
+    Hook::async_fn(move |connection: &mut Session, _| {
+        let settled = connection.interact(move |conn| {
+            if keeps_statements {
+                conn.batch_execute(SESSION).map_err(Error::Ping)
+            } else {
+                conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+                Ok(())
+            }
+        });
+        Box::pin(async {
+            let settled = settled.await;
+            settled
+                .map_err(|error| HookError::message(error.to_string()))?
+                .map_err(HookError::Backend)
+        })
     })
 }
+
+/// What holds for a session that is nobody else's. No statement here takes longer than it takes to compile it, and the planner cannot tell:
+/// its guesses of cost are high where it knows little, as of a month that has just begun.
+const SESSION: &str = "set jit = off";
 
 /// One connection outside the pool, for listeners, migrations and writers of events.
 pub(crate) fn lone_connection(url: &str) -> Result<PgConnection, StoreError> {

@@ -1,6 +1,5 @@
 //! The open transaction, and the unit of work that opens it.
 
-use deadpool_diesel::postgres::Object;
 use diesel::{
     PgConnection, RunQueryDsl,
     connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
@@ -55,29 +54,14 @@ impl<S: ?Sized + 'static> UnitOfWork<S> for PgUnitOfWork<S> {
             let mut work = work;
             let mut attempt = 1;
             loop {
-                let connection = self.pg.connection().await?;
                 let (begin, command, open) = (begin.clone(), scope.command.clone(), self.open.0);
-                let ran = connection
-                    .interact(move |conn| run(conn, &begin, command.as_ref(), open, work))
-                    .await;
-                let outcome = match ran {
-                    Ok(outcome) => outcome,
-                    Err(error) => {
-                        // The work panicked: the transaction is open still, and ends with its connection.
-                        drop(Object::take(connection));
-                        return Err(StoreError::Unexpected(error.to_string()));
-                    }
-                };
-                match outcome {
-                    Outcome::Ran(Ok(())) => return Ok(()),
-                    Outcome::Ran(Err(error)) => {
-                        if matches!(error, StoreError::Unavailable(_)) {
-                            drop(Object::take(connection));
-                        }
-                        return Err(error);
-                    }
+                let ran = self.pg.interact(
+                    move |conn| run(conn, &begin, command.as_ref(), open, work),
+                    Outcome::is_of_a_lost_connection,
+                );
+                match ran.await? {
+                    Outcome::Ran(result) => return result,
                     Outcome::NotBegun(unused, error) => {
-                        drop(Object::take(connection));
                         if attempt == ATTEMPTS {
                             return Err(StoreError::Unavailable(error.to_string()));
                         }
@@ -95,6 +79,15 @@ pub(crate) enum Outcome<S: ?Sized> {
     /// The connection was dead before anything ran: the command is whole, and may go to another.
     NotBegun(Work<S>, diesel::result::Error),
     Ran(Result<(), StoreError>),
+}
+
+impl<S: ?Sized> Outcome<S> {
+    const fn is_of_a_lost_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::NotBegun(..) | Self::Ran(Err(StoreError::Unavailable(_)))
+        )
+    }
 }
 
 pub(crate) fn run<S: ?Sized>(

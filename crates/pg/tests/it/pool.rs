@@ -7,9 +7,12 @@ use std::{
 };
 
 use diesel::{
-    Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    Connection, PgConnection, QueryableByName, RunQueryDsl,
+    connection::SimpleConnection,
+    sql_query,
     sql_types::{BigInt, Bool},
 };
+use kernel::{Scope, TenantId};
 use pg::{Pg, Settings};
 use testkit::{PgBouncer, TestDb};
 
@@ -149,4 +152,29 @@ async fn questions_outside_of_any_scope_are_answered_through_a_pooler() {
     for answered in all.unwrap() {
         answered.unwrap();
     }
+}
+
+#[tokio::test]
+async fn no_statement_is_compiled() {
+    let db = TestDb::create().await;
+    // Something that a store asks tells what holds in its session.
+    let tell = "create or replace function app.slug_is_free(p_slug text, p_tenant uuid) returns boolean language sql stable
+        as $$ select current_setting('jit') = 'on' $$";
+    let mut owner = PgConnection::establish(&db.superuser_url()).unwrap();
+    owner.batch_execute(tell).unwrap();
+    let compiles = [true, false].map(|prepared_statements| {
+        let uow =
+            pool(db.app_url(), prepared_statements).unit_of_work::<dyn tenancy::Store>(|tx| tx);
+        async move {
+            let nobody = TenantId::from(uuid::Uuid::nil());
+            let asked = uow.run(Scope::global(), move |store| {
+                store.slug_is_free(&tenancy::Slug::parse("any-at-all").unwrap(), nobody)
+            });
+            asked.await.unwrap()
+        }
+    });
+    let [kept, pooled] = compiles;
+    assert!(!kept.await);
+    // Behind a pooler the session is somebody else's as well, and stays as it is.
+    assert!(pooled.await);
 }
