@@ -112,6 +112,81 @@ revoke execute on function app.may_override(),
 grant execute on function app.put_override(text, text, bigint, text, jsonb, text, text, integer, bigint, text, timestamptz),
     app.delete_override(text) to plinth_app;
 
+-- Where a tenant stands with one entitlement, out of the snapshot of whoever asks, which `watermark` names. Of a quota that is known to be
+-- counted from `starts` to `ends`: what reservations settled in it, or, of a metric, what its meter counted since the snapshot `since`.
+--
+-- Statement by statement, so that only what is needed is looked at, and with as few as possible: most of what one costs is to begin. Things
+-- that are counted by a rule of their own are counted by the same words as where they are taken.
+create or replace function app.standing(tenant uuid, wanted text, resource_kind text, at timestamptz, starts timestamptz, ends timestamptz,
+        counted_metric text, meter uuid, meter_version bigint, sums boolean, since text)
+    returns table (timezone text, anchor_at timestamptz, anchor_zone text, plan text, key text, kind text, maximum bigint, metric text,
+        value jsonb, cycle text, enforcement text, grace_percent integer, grace_seconds bigint, things bigint, held bigint,
+        crossed_period timestamptz, crossed_at timestamptz, watermark text, counted numeric)
+    language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    version_in_force integer;
+    snapshot constant pg_snapshot := app.usage_snapshot();
+begin
+    select t.timezone, s.anchor_at, s.timezone,
+        case when s.status = 'incomplete' or s.cancel_at <= at then null
+            when s.pending_at <= at then s.pending_plan_code else s.plan_code end,
+        case when s.pending_at <= at then s.pending_plan_version else s.plan_version end,
+        c.period_start, c.started_at
+    into timezone, anchor_at, anchor_zone, plan, version_in_force, crossed_period, crossed_at
+    from tenants t
+    left join subscriptions s on s.tenant_id = tenant and s.status <> 'canceled'
+    left join entitlement_graces c on c.tenant_id = tenant and c.key = wanted
+    where t.id = tenant;
+    if not found then
+        return;
+    end if;
+    select o.key, o.kind, o.maximum, o.metric, o.value, o.cycle, o.enforcement, o.grace_percent, o.grace_seconds
+    into key, kind, maximum, metric, value, cycle, enforcement, grace_percent, grace_seconds
+    from tenant_entitlement_overrides o
+    where o.tenant_id = tenant and o.key = wanted and (o.expires_at is null or o.expires_at > at);
+    if not found then
+        select p.key, p.kind, p.maximum, p.metric, p.value, p.cycle, p.enforcement, p.grace_percent, p.grace_seconds
+        into key, kind, maximum, metric, value, cycle, enforcement, grace_percent, grace_seconds
+        from plan_entitlements p where p.plan_code = plan and p.plan_version = version_in_force and p.key = wanted;
+    end if;
+    if wanted = 'max_members' then
+        select (select count(*) from memberships m where m.tenant_id = tenant and m.status = 'active')
+            + (select count(*) from invitations i where i.tenant_id = tenant and i.status = 'pending' and i.expires_at > at)
+        into things;
+    elsif wanted = 'max_projects' then
+        select count(*) into things from projects p where p.tenant_id = tenant and p.status <> 'archived' and not p.is_default;
+    elsif resource_kind is null then
+        things := 0;
+    else
+        select count(*) into things from resources r where r.tenant_id = tenant and r.kind = resource_kind;
+    end if;
+    select coalesce(sum(q.quantity), 0) into held from quota_reservations q
+    where q.tenant_id = tenant and q.key = wanted and q.status = 'open' and q.expires_at > at;
+    if counted_metric is not null then
+        counted := app.usage_since(tenant, counted_metric, meter, meter_version, sums, starts, ends, since::pg_snapshot,
+            snapshot);
+    elsif starts is not null then
+        select coalesce(sum(q.settled_quantity), 0) into counted from quota_reservations q
+        where q.tenant_id = tenant and q.key = wanted and q.status = 'settled' and q.finished_at >= starts and q.finished_at < ends;
+    end if;
+    watermark := snapshot::text;
+    return next;
+end $$;
+
+-- Makes the rest of a transaction that is one of no tenant one of this tenant, and answers it: for a statement that is a transaction by
+-- itself.
+create or replace function app.enter(tenant uuid) returns uuid language plpgsql volatile as $$
+begin
+    if app.current_tenant_id() is null then
+        execute format('set local app.tenant_id = %L', tenant);
+    end if;
+    return tenant;
+end $$;
+grant execute on function app.enter(uuid) to plinth_app;
+grant execute on function app.standing(uuid, text, text, timestamptz, timestamptz, timestamptz, text, uuid, bigint, boolean, text)
+    to plinth_app, plinth_worker;
+
 -- The numbers of a catalogue: aliases, plans in the order of the list, usage prices of the metered ones. Null limits are unlimited.
 create or replace function app.catalogue(wanted text) returns jsonb language sql immutable as $$
     select case wanted

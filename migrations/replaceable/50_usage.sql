@@ -205,6 +205,63 @@ begin
     return query select * from unnest(places, hashes);
 end $$;
 
+-- What is committed by now: the snapshot of whoever asks, and in it their own transaction as one that is under way. PostgreSQL leaves that one
+-- out, and so takes it for done as soon as a later one is.
+create or replace function app.usage_snapshot() returns pg_snapshot language plpgsql stable as $$
+declare
+    seen constant pg_snapshot := pg_current_snapshot();
+    own constant xid8 := pg_current_xact_id_if_assigned();
+begin
+    if own is null or not pg_visible_in_snapshot(own, seen) then
+        return seen;
+    end if;
+    return format('%s:%s:%s', pg_snapshot_xmin(seen), pg_snapshot_xmax(seen), (
+        select string_agg(x::text, ',' order by x) from (select pg_snapshot_xip(seen) union all select own) as under_way (x)
+    ))::pg_snapshot;
+end $$;
+
+-- What a meter counted from `starts` to `ends` of events that `until` sees and `since` does not: the sum of what they say, or how many they are.
+-- Null where that cannot be told, or not cheaply: when the transaction is not one of the tenant, when the meter of the metric is not this one,
+-- when the snapshots are not in order, and for more than 10,000 events.
+--
+-- What `since` does not see is what was under way then, transaction by transaction, and everything behind. It is found along transaction ids,
+-- however many events the tenant has: sorting is off, so that is the one way to the order that is asked for. Events of other tenants lie
+-- along that way, and are passed over one by one: whoever asks should not ask about a snapshot of long ago.
+create or replace function app.usage_since(tenant uuid, metric text, meter uuid, meter_version bigint, sums boolean, starts timestamptz,
+        ends timestamptz, since pg_snapshot, until pg_snapshot) returns numeric
+    language plpgsql stable
+    set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off set plan_cache_mode = force_generic_plan as $$
+declare
+    first constant bigint := pg_snapshot_xmax(since)::text::bigint;
+    last constant bigint := pg_snapshot_xmax(until)::text::bigint - 1;
+    looked_at bigint;
+    counted numeric;
+begin
+    if tenant is distinct from app.current_tenant_id() or first > last + 1 or exists (
+        select from pg_snapshot_xip(until) x where pg_visible_in_snapshot(x, since)
+    ) or exists (
+        select from meters m where m.tenant_id = tenant and m.key = metric and (m.id <> meter or m.version <> meter_version)
+    ) then
+        return null;
+    end if;
+    select count(*), coalesce(case when sums then sum(e.quantity) filter (where e.counts) else count(*) filter (where e.counts) end, 0)
+    into looked_at, counted
+    from (
+        select x::text::bigint as first, x::text::bigint as last from pg_snapshot_xip(since) x
+        union all
+        select first, last
+    ) r cross join lateral (
+        select e.quantity, e.meter_id = meter and e.occurred_at >= starts and e.occurred_at < ends
+            and pg_visible_in_snapshot(e.txid::text::xid8, until) as counts
+        from usage_events e
+        where e.tenant_id = tenant and e.txid >= r.first and e.txid <= r.last
+            -- Nothing is received long before it happens, and nothing in the future: other partitions need not be looked at.
+            and e.received_at >= starts - interval '1 hour' and e.received_at < now() + interval '1 day'
+        order by e.txid limit 10001
+    ) e;
+    return case when looked_at <= 10000 then counted end;
+end $$;
+
 -- Months since year 0, in UTC: one partition each.
 create or replace function app.usage_month(at timestamptz) returns integer language sql immutable as $$
     select (extract(year from at at time zone 'UTC') * 12 + extract(month from at at time zone 'UTC'))::integer
@@ -225,13 +282,15 @@ begin
     update public.usage_watermark set txid = pg_current_xact_id()::text::bigint, moved_at = now();
 end $$;
 
-grant execute on function app.usage_month(timestamptz), app.usage_received_at(),
+grant execute on function app.usage_month(timestamptz), app.usage_received_at(), app.usage_snapshot(),
     app.named_meters(boolean, uuid[], integer[], text[]), app.usage_meters(boolean, uuid[], integer[], text[]),
     app.usage_projects(boolean, uuid[], integer[], uuid[]),
     app.usage_events_before(uuid, uuid[], timestamptz, timestamptz),
+    app.usage_since(uuid, text, uuid, bigint, boolean, timestamptz, timestamptz, pg_snapshot, pg_snapshot),
     app.append_usage_events(boolean, boolean, uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[],
         text[], text[], text[], text[], text[], text[], uuid[]) to plinth_app;
-grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer) to plinth_worker;
+grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer), app.usage_snapshot(),
+    app.usage_since(uuid, text, uuid, bigint, boolean, timestamptz, timestamptz, pg_snapshot, pg_snapshot) to plinth_worker;
 
 select app.open_to_worker(t) from unnest(array[
     'public.meters', 'public.usage_events', 'public.usage_rollups', 'public.usage_days', 'public.usage_daily'

@@ -8,7 +8,7 @@ use identity::{Identity, Pepper, Peppers};
 use idp::{Argon2Hasher, IssuerKind, IssuerSettings, Issuers, LocalIssuer};
 use kernel::{BoxFuture, Clock, StoreError, SystemClock};
 use pg::{
-    GroupCommit, Pg, PgKeyReader,
+    GroupCommit, Pg, PgKeyReader, PgStandingReader,
     listen::{Heard, listen},
 };
 use rest::{
@@ -102,7 +102,8 @@ pub fn services(config: &Config, pg: &Pg) -> Result<Services, Failure> {
     let limits = &config.rate_limit;
     let intake = GroupCommit::start(&database_settings(config)?, EVENT_WRITERS)?;
     Ok(Services {
-        billing: billing::Billing::new(pg.unit_of_work(|tx| tx), Arc::clone(&clock)),
+        billing: billing::Billing::new(pg.unit_of_work(|tx| tx), Arc::clone(&clock))
+            .with_standing_reader(Arc::new(PgStandingReader::new(pg.clone()))),
         usage: usage::Usage::new(pg.unit_of_work(|tx| tx), Arc::clone(&clock))
             .with_intake(Arc::new(intake)),
         audit: audit::Audit::new(pg.unit_of_work(|tx| tx)),

@@ -214,6 +214,23 @@ pub struct Check {
     pub is_over: bool,
 }
 
+impl Check {
+    /// The answer for `more` of an entitlement.
+    #[must_use]
+    pub fn of(entitlement: Option<Entitlement>, more: i64) -> Self {
+        let allowed = entitlement.as_ref().is_some_and(|one| one.admits(more));
+        let is_over = allowed
+            && entitlement
+                .as_ref()
+                .is_some_and(|one| one.is_over_with(more));
+        Self {
+            entitlement,
+            allowed,
+            is_over,
+        }
+    }
+}
+
 /// Why entitlements were not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadEntitlementsError {
@@ -277,6 +294,21 @@ pub fn list(
     Ok(Entitlements { plan, entitlements })
 }
 
+/// Whether the question may be asked, and of which tenant. Needs `entitlement.read`.
+///
+/// # Errors
+/// [`ReadEntitlementsError::Denied`] and [`ReadEntitlementsError::Invalid`].
+pub fn may_check(
+    key: &str,
+    quantity: i64,
+    by: &Principal,
+) -> Result<TenantId, ReadEntitlementsError> {
+    let tenant_id = by.may(&permissions::ENTITLEMENT_READ)?;
+    text::check("key", key, 255)?;
+    subscription::check_quantity("quantity", quantity, 0)?;
+    Ok(tenant_id)
+}
+
 /// Whether `quantity` more of `key` would be allowed now. Takes nothing. Needs `entitlement.read`.
 ///
 /// # Errors
@@ -288,26 +320,13 @@ pub fn check(
     by: &Principal,
     now: OffsetDateTime,
 ) -> Result<Check, ReadEntitlementsError> {
-    let tenant_id = by.may(&permissions::ENTITLEMENT_READ)?;
-    text::check("key", key, 255)?;
-    subscription::check_quantity("quantity", quantity, 0)?;
+    let tenant_id = may_check(key, quantity, by)?;
     let standing = store.standing(tenant_id, key, now)?;
     let entitlement = match standing.grant.clone() {
         Some(grant) => Some(standing.measure(store, tenant_id, grant, now)?),
         None => None,
     };
-    let allowed = entitlement
-        .as_ref()
-        .is_some_and(|entitlement| entitlement.admits(quantity));
-    let is_over = allowed
-        && entitlement
-            .as_ref()
-            .is_some_and(|entitlement| entitlement.is_over_with(quantity));
-    Ok(Check {
-        entitlement,
-        allowed,
-        is_over,
-    })
+    Ok(Check::of(entitlement, quantity))
 }
 
 #[cfg(test)]

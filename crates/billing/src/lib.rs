@@ -60,8 +60,8 @@ pub use period::{Grid, Interval, Period};
 pub use plan::{Plan, PlanRef};
 pub use plan_change::{Order, Outlook, When};
 pub use ports::{
-    Catalogue, Counts, Invoices, Overrides, QuotaWatch, Reservations, Resources, Store,
-    Subscriptions, Thresholds,
+    Catalogue, Counts, Invoices, Overrides, QuotaWatch, Reservations, Resources, StandingReader,
+    Store, Subscriptions, Thresholds,
 };
 pub use price::{Price, PriceModel, Tier};
 pub use proration::{Proration, Stretch};
@@ -69,7 +69,7 @@ pub use rating::{Charge, TierUse};
 pub use reservation::{Outcome, Reservation, Wish};
 pub use resource::{ExternalId, Put, Resource, ResourceKind};
 pub use service::Billing;
-pub use standing::{Crossing, Standing};
+pub use standing::{Counted, Crossing, Standing};
 pub use subscription::{Current, PlanChange, Subscription};
 pub use totals::Totals;
 pub use watch::Watch;

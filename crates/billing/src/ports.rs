@@ -1,11 +1,13 @@
 //! What this domain needs from a store, by noun. [`Store`] is all of it.
 
-use kernel::{InvoiceId, PageRequest, Quantity, ReservationId, StoreError, TenantId, Zone};
+use kernel::{
+    BoxFuture, InvoiceId, PageRequest, Quantity, ReservationId, StoreError, TenantId, Zone,
+};
 use time::OffsetDateTime;
 
 use crate::{
-    Granted, Invoice, Override, Period, Plan, PlanChange, PlanRef, Reservation, Resource, Standing,
-    Subscription,
+    Grant, Granted, Invoice, Override, Period, Plan, PlanChange, PlanRef, Reservation, Resource,
+    Standing, Subscription,
     invoice::Line,
     reservation::Filter,
     threshold::{Look, Reached},
@@ -98,8 +100,9 @@ pub trait Counts {
     ) -> Result<Granted, StoreError>;
 
     /// Where the tenant stands with one entitlement at `at`: what [`Counts::granted`], [`Counts::gauge_used`], [`Counts::reserved`] and
-    /// [`Counts::watermark`] answer, the tenant's zone, where its billing months start, and when the limit was first crossed. MUST read all
-    /// of it out of one snapshot, and, where that is what costs, in one round trip.
+    /// [`Counts::watermark`] answer, the tenant's zone, where its billing months start, and when the limit was first crossed. For a
+    /// quota it MAY have what [`Counts::count`] answers of its period around `at`. MUST read all of it out of one snapshot, and, where that
+    /// is what costs, in one round trip.
     ///
     /// # Errors
     /// [`StoreError::Unexpected`] when the tenant is not there.
@@ -141,6 +144,26 @@ pub trait Counts {
         watermark: &str,
     ) -> Result<Quantity, StoreError>;
 
+    /// What counts against a quota in a period, up to a watermark: what [`Counts::metered`] or [`Counts::settled`] answer. The store MAY
+    /// remember it, so that the next [`Counts::standing`] has it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn count(
+        &mut self,
+        tenant_id: TenantId,
+        quota: &Grant,
+        period: Period,
+        watermark: &str,
+    ) -> Result<Quantity, StoreError> {
+        match &quota.metric {
+            Some(metric) => self.metered(tenant_id, metric, period, watermark),
+            None => self
+                .settled(tenant_id, &quota.key, period)
+                .map(Quantity::from),
+        }
+    }
+
     /// What open reservations hold of a key: those that are neither finished nor expired at `at`.
     ///
     /// # Errors
@@ -162,6 +185,18 @@ pub trait Counts {
         key: &str,
         period: Period,
     ) -> Result<i64, StoreError>;
+}
+
+/// Reads where tenants stand outside of a unit of work, for a question that is asked all the time.
+pub trait StandingReader: Send + Sync {
+    /// As [`Counts::standing`], in the scope of this tenant and of no person, but without [`Standing::counted`] where that takes more than
+    /// one round trip. `None` where nothing can be read in one, or nobody answered: a unit of work then says why.
+    fn standing(
+        &self,
+        tenant_id: TenantId,
+        key: &str,
+        at: OffsetDateTime,
+    ) -> BoxFuture<'_, Result<Option<Standing>, StoreError>>;
 }
 
 /// Reservations of quota and concurrency.

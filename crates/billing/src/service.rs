@@ -9,7 +9,7 @@ use kernel::{
 
 use crate::{
     Catalogue, Check, Current, Entitlements, Invoice, NewOverride, Order, Outlook, Override, Plan,
-    Put, Reservation, Resource, Store, Wish,
+    Put, Reservation, Resource, StandingReader, Store, Wish,
     entitlement::{self, ReadEntitlementsError},
     entitlement_override::{self, OverrideError},
     invoice::{self, ReadInvoiceError},
@@ -34,13 +34,25 @@ fn operating(by: &Principal, tenant_id: TenantId) -> Scope {
 pub struct Billing {
     db: Arc<dyn UnitOfWork<dyn Store>>,
     clock: Arc<dyn Clock>,
+    standings: Option<Arc<dyn StandingReader>>,
 }
 
 impl Billing {
     /// A façade over `db`.
     #[must_use]
     pub fn new(db: Arc<dyn UnitOfWork<dyn Store>>, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock }
+        Self {
+            db,
+            clock,
+            standings: None,
+        }
+    }
+
+    /// Asks `reader` first whether something is allowed, and a unit of work only when it cannot say.
+    #[must_use]
+    pub fn with_standing_reader(mut self, reader: Arc<dyn StandingReader>) -> Self {
+        self.standings = Some(reader);
+        self
     }
 
     /// The plans on sale. For everybody.
@@ -117,6 +129,13 @@ impl Billing {
         quantity: i64,
     ) -> Result<Check, ReadEntitlementsError> {
         let (by, now) = (by.clone(), self.clock.now());
+        let tenant_id = entitlement::may_check(&key, quantity, &by)?;
+        if let Some(reader) = &self.standings {
+            let standing = reader.standing(tenant_id, &key, now).await?;
+            if let Some(answer) = standing.and_then(|standing| standing.check(quantity, now)) {
+                return Ok(answer);
+            }
+        }
         self.db
             .run(Scope::of(&by), move |store| {
                 entitlement::check(store, &key, quantity, &by, now)

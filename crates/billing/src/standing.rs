@@ -1,10 +1,10 @@
 //! Where a tenant stands with one entitlement: everything that a decision about it needs, read in one go.
 
 use bigdecimal::{RoundingMode, ToPrimitive};
-use kernel::{Allowance, StoreError, TenantId, Zone};
+use kernel::{Allowance, Quantity, StoreError, TenantId, Zone};
 use time::OffsetDateTime;
 
-use crate::{Anchor, Entitlement, Grant, Kind, Period, Store, entitlement::NO_PLAN};
+use crate::{Anchor, Check, Entitlement, Grant, Kind, Period, Store, entitlement::NO_PLAN};
 
 /// When a limit that grants time was first crossed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,17 @@ pub struct Crossing {
     pub period_start: Option<OffsetDateTime>,
     /// When.
     pub at: OffsetDateTime,
+}
+
+/// What a quota counted in a period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The metric whose meter counted it; `None` for what reservations settled.
+    pub metric: Option<String>,
+    /// From when to when.
+    pub period: Period,
+    /// How much.
+    pub quantity: Quantity,
 }
 
 /// Where a tenant stands with one entitlement.
@@ -32,6 +43,9 @@ pub struct Standing {
     pub held: i64,
     /// When the limit was first crossed, as far as that was noted.
     pub crossing: Option<Crossing>,
+    /// Of a quota, when it was known beforehand how it is counted: what it counted in the period around the instant that was asked about, up
+    /// to the watermark.
+    pub counted: Option<Counted>,
     /// How far usage can be read: see [`Counts::watermark`](crate::Counts::watermark).
     pub watermark: String,
 }
@@ -63,6 +77,18 @@ impl Standing {
         }
     }
 
+    /// Whether `more` of what is granted would be allowed; `None` where its use was not read with the rest.
+    #[must_use]
+    pub fn check(&self, more: i64, at: OffsetDateTime) -> Option<Check> {
+        let Some(grant) = self.grant.clone() else {
+            return Some(Check::of(None, more));
+        };
+        let period = self.period_at(&grant, at);
+        let counted = self.known(&grant, period)?;
+        let entitlement = self.with_held(grant, period, counted, at);
+        Some(Check::of(Some(entitlement), more))
+    }
+
     /// The use of `grant`, which is the one in force or one that may be.
     ///
     /// # Errors
@@ -75,12 +101,11 @@ impl Standing {
         at: OffsetDateTime,
     ) -> Result<Entitlement, StoreError> {
         let period = self.period_at(&grant, at);
-        let counted = self.counted(store, tenant_id, &grant, period)?;
-        let held = match grant.kind {
-            Kind::Limit | Kind::Quota => self.held,
-            Kind::Boolean | Kind::Static => 0,
+        let counted = match self.known(&grant, period) {
+            Some(known) => known,
+            None => whole(&store.count(tenant_id, &grant, period, &self.watermark)?),
         };
-        Ok(self.entitlement(grant, period, counted.saturating_add(held), at))
+        Ok(self.with_held(grant, period, counted, at))
     }
 
     /// The use of a quota in a period that is over, or to come. Nothing is held in it.
@@ -95,8 +120,29 @@ impl Standing {
         period: Period,
         at: OffsetDateTime,
     ) -> Result<Entitlement, StoreError> {
-        let counted = self.counted(store, tenant_id, &grant, period)?;
+        let counted = match (self.known(&grant, period), &grant.metric) {
+            (Some(known), _) => known,
+            (None, Some(metric)) => {
+                whole(&store.metered(tenant_id, metric, period, &self.watermark)?)
+            }
+            (None, None) => store.settled(tenant_id, &grant.key, period)?,
+        };
         Ok(self.entitlement(grant, period, counted, at))
+    }
+
+    /// What is counted, and what open reservations hold.
+    fn with_held(
+        &self,
+        grant: Grant,
+        period: Period,
+        counted: i64,
+        at: OffsetDateTime,
+    ) -> Entitlement {
+        let held = match grant.kind {
+            Kind::Limit | Kind::Quota => self.held,
+            Kind::Boolean | Kind::Static => 0,
+        };
+        self.entitlement(grant, period, counted.saturating_add(held), at)
     }
 
     fn entitlement(
@@ -132,25 +178,24 @@ impl Standing {
             .and_then(|most| grant.enforcement.ceiling(most, crossed_at, at))
     }
 
-    fn counted(
-        &self,
-        store: &mut dyn Store,
-        tenant_id: TenantId,
-        grant: &Grant,
-        period: Period,
-    ) -> Result<i64, StoreError> {
-        match (grant.kind, &grant.metric) {
-            (Kind::Boolean | Kind::Static, _) => Ok(0),
-            (Kind::Limit, _) => Ok(self.things),
-            (Kind::Quota, None) => store.settled(tenant_id, &grant.key, period),
-            (Kind::Quota, Some(metric)) => {
-                let metered = store.metered(tenant_id, metric, period, &self.watermark)?;
-                // Half a task used up is a task used up.
-                let whole = metered
-                    .as_decimal()
-                    .with_scale_round(0, RoundingMode::Ceiling);
-                Ok(whole.to_i64().unwrap_or(i64::MAX).max(0))
-            }
+    /// What counts against `grant` in a period, as far as it was read already.
+    fn known(&self, grant: &Grant, period: Period) -> Option<i64> {
+        match grant.kind {
+            Kind::Boolean | Kind::Static => Some(0),
+            Kind::Limit => Some(self.things),
+            Kind::Quota => self
+                .counted
+                .as_ref()
+                .filter(|counted| counted.metric == grant.metric && counted.period == period)
+                .map(|counted| whole(&counted.quantity)),
         }
     }
+}
+
+/// Half a task used up is a task used up.
+fn whole(quantity: &Quantity) -> i64 {
+    let whole = quantity
+        .as_decimal()
+        .with_scale_round(0, RoundingMode::Ceiling);
+    whole.to_i64().unwrap_or(i64::MAX).max(0)
 }

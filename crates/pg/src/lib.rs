@@ -12,8 +12,8 @@
 //! | [`schema_file`] | `pg-schema`'s `schema.rs`, written from a database |
 //! | one folder a domain | `impl <domain>::Store for PgTx`, and the rows it reads and writes |
 //!
-//! **Invariant:** a connection is reached through [`Pg::unit_of_work`] or [`GroupCommit`] only, so no statement runs outside a transaction that knows its
-//! tenant. Every statement names its tenant as well: row-level security is the second layer, not the first.
+//! **Invariant:** a connection is reached through [`Pg::unit_of_work`], [`GroupCommit`] or [`PgStandingReader`] only, so no statement runs outside a
+//! transaction that knows its tenant. Every statement names its tenant as well: row-level security is the second layer, not the first.
 
 mod app;
 mod audit;
@@ -31,6 +31,7 @@ mod tenancy;
 pub mod tx;
 mod usage;
 
+pub use billing::PgStandingReader;
 pub use identity::PgKeyReader;
 pub use pool::{Pg, Settings};
 pub use tx::PgTx;

@@ -41,6 +41,7 @@ pub struct Settings {
 pub struct Pg {
     pool: Pool<Connections>,
     statement_timeout: Duration,
+    keeps_statements: bool,
     /// Taken apart by the last clone when it goes; never absent before.
     clones: Option<Arc<()>>,
 }
@@ -93,12 +94,13 @@ impl Pg {
             .timeouts(timeouts)
             // The one that was used last: what its server process keeps is still in the processor's cache.
             .queue_mode(QueueMode::Lifo)
-            .post_create(settle(settings.prepared_statements))
+            .post_create(settle(settings))
             .build()
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;
         Ok(Self {
             pool,
             statement_timeout: settings.statement_timeout,
+            keeps_statements: settings.prepared_statements,
             clones: Some(Arc::default()),
         })
     }
@@ -173,6 +175,11 @@ impl Pg {
         self.statement_timeout
     }
 
+    /// Whether what a connection prepared is there the next time: [`Settings::prepared_statements`].
+    pub(crate) const fn keeps_statements(&self) -> bool {
+        self.keeps_statements
+    }
+
     /// A connection, free or new.
     ///
     /// diesel settles each new session by two statements, and each is prepared in one message and run in the next. A pooler may answer the
@@ -211,8 +218,8 @@ impl Pg {
         let done = connection
             .interact(move |conn| {
                 let done = work(conn);
-                let is_open = AnsiTransactionManager::is_broken_transaction_manager(conn);
-                let is_spoilt = is_open || spoils(&done);
+                let is_broken = AnsiTransactionManager::is_broken_transaction_manager(conn);
+                let is_spoilt = is_broken || spoils(&done);
                 (done, is_spoilt)
             })
             .await;
@@ -231,7 +238,7 @@ impl Pg {
 }
 
 /// Connections as `deadpool_diesel` makes them. A free one is taken as it is: to look at it first, as that library does, is a change of
-/// threads there and back for each unit of work. One that died is found out by `BEGIN`, before any work ran, and replaced.
+/// threads there and back for each unit of work. What can be seen without waiting is looked at. One that died is found out by `BEGIN`, before any work ran, and replaced.
 struct Connections(postgres::Manager);
 
 type Session = deadpool_diesel::Connection<PgConnection>;
@@ -245,8 +252,12 @@ impl Manager for Connections {
     }
 
     async fn recycle(&self, connection: &mut Self::Type, _: &Metrics) -> RecycleResult<Error> {
-        if connection.is_mutex_poisoned() {
-            return Err(RecycleError::message("something panicked while it held it"));
+        // Whoever asked may have gone away, and what they asked goes on.
+        let Ok(mut connection) = connection.try_lock() else {
+            return Err(RecycleError::message("it is busy, or something panicked"));
+        };
+        if AnsiTransactionManager::is_broken_transaction_manager(&mut *connection) {
+            return Err(RecycleError::message("a transaction is open"));
         }
         Ok(())
     }
@@ -264,12 +275,17 @@ fn is_unsettled(error: &PoolError<Error>) -> bool {
     )
 }
 
-/// Settles each new connection.
-fn settle(keeps_statements: bool) -> Hook<Connections> {
+/// Settles each new connection. A session that is ours holds to the limits of a unit of work also outside of one; behind a pooler that
+/// follows prepared statements it may become that of another of our connections, which wants the same.
+fn settle(settings: &Settings) -> Hook<Connections> {
+    let keeps_statements = settings.prepared_statements;
+    let timeout = settings.statement_timeout.as_millis();
+    let session = format!("SET statement_timeout = {timeout}; SET jit = off");
     Hook::async_fn(move |connection: &mut Session, _| {
+        let session = session.clone();
         let settled = connection.interact(move |conn| {
             if keeps_statements {
-                conn.batch_execute(SESSION).map_err(Error::Ping)
+                conn.batch_execute(&session).map_err(Error::Ping)
             } else {
                 conn.set_prepared_statement_cache_size(CacheSize::Disabled);
                 Ok(())
@@ -283,10 +299,6 @@ fn settle(keeps_statements: bool) -> Hook<Connections> {
         })
     })
 }
-
-/// What holds for a session that is nobody else's. No statement here takes longer than it takes to compile it, and the planner cannot tell:
-/// its guesses of cost are high where it knows little, as of a month that has just begun.
-const SESSION: &str = "set jit = off";
 
 /// One connection outside the pool, for listeners, migrations and writers of events.
 pub(crate) fn lone_connection(url: &str) -> Result<PgConnection, StoreError> {

@@ -140,8 +140,11 @@ fn mark_carried_out(conn: &mut PgConnection, command: &CommandRef) -> Result<(),
 }
 
 /// `BEGIN` and all settings of the scope, for one round trip. Only typed values are written into it: UUIDs and a number.
+///
+/// Nothing is compiled: what that takes is more than most statements take, and the planner's guesses of cost are high where it knows little, as
+/// of a month that has just begun.
 pub(crate) fn begin_statements(scope: &Scope, timeout_ms: u128) -> String {
-    let mut sql = format!("BEGIN; SET LOCAL statement_timeout = {timeout_ms}");
+    let mut sql = format!("BEGIN; SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL jit = off");
     let settings = [
         ("tenant_id", scope.tenant_id.map(TenantId::as_uuid)),
         ("user_id", scope.user_id.map(kernel::UserId::as_uuid)),
@@ -172,12 +175,12 @@ mod tests {
         let tenant = kernel::TenantId::from(uuid::Uuid::nil());
         assert_eq!(
             begin_statements(&Scope::tenant(tenant), 5000),
-            "BEGIN; SET LOCAL statement_timeout = 5000; \
+            "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL jit = off; \
              SET LOCAL app.tenant_id = '00000000-0000-0000-0000-000000000000'"
         );
         assert_eq!(
             begin_statements(&Scope::global(), 1),
-            "BEGIN; SET LOCAL statement_timeout = 1"
+            "BEGIN; SET LOCAL statement_timeout = 1; SET LOCAL jit = off"
         );
     }
 }

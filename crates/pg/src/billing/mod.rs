@@ -7,19 +7,24 @@ mod plans;
 mod reservations;
 mod resources;
 mod standing;
+mod standing_reader;
 mod subscriptions;
+mod tally;
 mod thresholds;
 
 use billing::{
-    Catalogue, Counts, Granted, Invoice, Invoices, Override, Overrides, Period, Plan, PlanChange,
-    PlanRef, QuotaWatch, Reservation, Reservations, Resource, Resources, Standing, Subscription,
-    Subscriptions, Thresholds,
+    Catalogue, Counts, Grant, Granted, Invoice, Invoices, Override, Overrides, Period, Plan,
+    PlanChange, PlanRef, QuotaWatch, Reservation, Reservations, Resource, Resources, Standing,
+    Subscription, Subscriptions, Thresholds,
     invoice::Line,
     reservation::Filter,
     threshold::{Look, Reached},
 };
 use kernel::{InvoiceId, PageRequest, Quantity, ReservationId, StoreError, TenantId, Zone};
 use time::OffsetDateTime;
+
+use self::standing::Question;
+pub use self::standing_reader::PgStandingReader;
 
 use crate::{
     PgTx,
@@ -91,7 +96,7 @@ impl Counts for PgTx {
         key: &str,
         at: OffsetDateTime,
     ) -> Result<Standing, StoreError> {
-        standing::standing(self.conn(), tenant_id, key, at)
+        standing::standing(self.conn(), Question { tenant_id, key, at })
     }
 
     fn gauge_used(
@@ -114,8 +119,19 @@ impl Counts for PgTx {
         period: Period,
         watermark: &str,
     ) -> Result<Quantity, StoreError> {
-        let (from, to) = (period.start, period.end);
-        metered_total(self.conn(), tenant_id, metric, from, to, watermark).map(Quantity::from)
+        let range = (period.start, period.end);
+        let total = metered_total(self.conn(), tenant_id, metric, range, watermark)?;
+        Ok(Quantity::from(total.quantity))
+    }
+
+    fn count(
+        &mut self,
+        tenant_id: TenantId,
+        quota: &Grant,
+        period: Period,
+        watermark: &str,
+    ) -> Result<Quantity, StoreError> {
+        standing::count(self.conn(), tenant_id, quota, period, watermark)
     }
 
     fn reserved(

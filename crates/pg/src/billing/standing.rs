@@ -1,53 +1,48 @@
-//! Where a tenant stands with one entitlement, in one round trip.
+//! Where a tenant stands with one entitlement, in one round trip; with what a quota counted, when what it counted a moment ago is known.
 
-use billing::{Anchor, Crossing, Standing, resource};
+use std::sync::Arc;
+
+use bigdecimal::BigDecimal;
+use billing::{Anchor, Counted, Crossing, Grant, Kind, Period, Standing, resource};
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Bool, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid},
 };
-use kernel::{StoreError, TenantId};
+use kernel::{Quantity, StoreError, TenantId};
 use time::OffsetDateTime;
 
-use super::{plans::GrantRow, subscriptions::zone};
-use crate::{error::store_error, prepared::Prepared};
+use super::{
+    counts,
+    plans::GrantRow,
+    subscriptions::zone,
+    tally::{Count, Tally},
+};
+use crate::{error::store_error, prepared::Prepared, usage::metered_total};
 
-/// One statement, so one snapshot. What is counted by a rule of its own is counted by the same words as in `counts`.
-const STANDING: &str = "
-with subscribed as (
-    select s.anchor_at, s.timezone,
-        s.status <> 'incomplete' and (s.cancel_at is null or s.cancel_at > $3) as is_live,
-        case when s.pending_at <= $3 then s.pending_plan_code else s.plan_code end as code,
-        case when s.pending_at <= $3 then s.pending_plan_version else s.plan_version end as version
-    from subscriptions s where s.tenant_id = $1 and s.status <> 'canceled'
-)
-select t.timezone, s.anchor_at, s.timezone as anchor_zone, case when s.is_live then s.code end as plan,
-    g.key, g.kind, g.maximum, g.metric, g.value, g.cycle, g.enforcement, g.grace_percent, g.grace_seconds,
-    case $2
-        when 'max_members' then
-            (select count(*) from memberships m where m.tenant_id = $1 and m.status = 'active')
-            + (select count(*) from invitations i where i.tenant_id = $1 and i.status = 'pending' and i.expires_at > $3)
-        when 'max_projects' then
-            (select count(*) from projects p where p.tenant_id = $1 and p.status <> 'archived' and not p.is_default)
-        else (select count(*) from resources r where r.tenant_id = $1 and r.kind = $4)
-    end as things,
-    (select coalesce(sum(q.quantity), 0)::bigint from quota_reservations q
-     where q.tenant_id = $1 and q.key = $2 and q.status = 'open' and q.expires_at > $3) as held,
-    c.period_start as crossed_period, c.started_at as crossed_at,
-    pg_current_snapshot()::text as watermark
-from tenants t
-left join subscribed s on true
-left join lateral (
-    select 1 as place, o.key, o.kind, o.maximum, o.metric, o.value, o.cycle, o.enforcement, o.grace_percent, o.grace_seconds
-    from tenant_entitlement_overrides o
-    where o.tenant_id = $1 and o.key = $2 and (o.expires_at is null or o.expires_at > $3)
-    union all
-    select 2, p.key, p.kind, p.maximum, p.metric, p.value, p.cycle, p.enforcement, p.grace_percent, p.grace_seconds
-    from plan_entitlements p
-    where s.is_live and p.plan_code = s.code and p.plan_version = s.version and p.key = $2
-    order by place limit 1
-) g on true
-left join entitlement_graces c on c.tenant_id = $1 and c.key = $2
-where t.id = $1";
+/// Which server an answer is from, in which of its lives, and which database. A server that comes back by itself after a crash gives the
+/// numbers of transactions out again that were lost; its statistics begin anew then, and their time is what tells.
+macro_rules! origin {
+    () => {
+        "concat_ws(' ', current_database(), pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time())"
+    };
+}
+
+macro_rules! standing {
+    ($from:literal) => {
+        concat!(
+            "select timezone, anchor_at, anchor_zone, plan, key, kind, maximum, metric, value, cycle, enforcement, grace_percent, \
+             grace_seconds, things, held, crossed_period, crossed_at, watermark, counted, ",
+            origin!(),
+            " as origin from ",
+            $from
+        )
+    };
+}
+
+const IN_SCOPE: &str = standing!("app.standing($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+const ALONE: &str = standing!(
+    "(select app.enter($1) as tenant) e cross join lateral app.standing(e.tenant, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) s"
+);
 
 #[derive(QueryableByName)]
 struct Row {
@@ -71,41 +66,182 @@ struct Row {
     crossed_at: Option<OffsetDateTime>,
     #[diesel(sql_type = Text)]
     watermark: String,
+    #[diesel(sql_type = Nullable<Numeric>)]
+    counted: Option<BigDecimal>,
+    #[diesel(sql_type = Text)]
+    origin: String,
 }
 
+/// What is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) tenant_id: TenantId,
+    pub(super) key: &'a str,
+    pub(super) at: OffsetDateTime,
+}
+
+/// In the scope of the tenant.
 pub(super) fn standing(
     conn: &mut PgConnection,
-    tenant_id: TenantId,
-    key: &str,
-    at: OffsetDateTime,
+    question: Question<'_>,
 ) -> Result<Standing, StoreError> {
+    ask(conn, question, IN_SCOPE)
+}
+
+/// In a transaction of no tenant, that is over with the answer. `None` when the answer would not have what the quota counted.
+pub(super) fn standing_alone(
+    conn: &mut PgConnection,
+    question: Question<'_>,
+) -> Result<Option<Standing>, StoreError> {
+    if question.tally().is_some_and(|tally| !tally.goes_on()) {
+        return Ok(None);
+    }
+    ask(conn, question, ALONE).map(Some)
+}
+
+/// Reads all of what a quota counts, and remembers it.
+pub(super) fn count(
+    conn: &mut PgConnection,
+    tenant_id: TenantId,
+    quota: &Grant,
+    period: Period,
+    watermark: &str,
+) -> Result<Quantity, StoreError> {
+    let (quantity, count) = match &quota.metric {
+        None => {
+            let settled = counts::settled(conn, tenant_id, &quota.key, period)?;
+            (BigDecimal::from(settled), None)
+        }
+        Some(metric) => {
+            let range = (period.start, period.end);
+            let total = metered_total(conn, tenant_id, metric, range, watermark)?;
+            let origin = origin(conn)?;
+            let count = total
+                .meter
+                .map(|meter| Count::whole(origin, meter, total.quantity.clone(), watermark));
+            (total.quantity, count)
+        }
+    };
+    let tally = Tally {
+        metric: quota.metric.clone(),
+        period,
+        count,
+    };
+    tally.keep(tenant_id, &quota.key);
+    Ok(Quantity::from(quantity))
+}
+
+fn origin(conn: &mut PgConnection) -> Result<String, StoreError> {
+    #[derive(QueryableByName)]
+    struct Origin {
+        #[diesel(sql_type = Text)]
+        origin: String,
+    }
+    let row: Origin = sql_query(concat!("select ", origin!(), " as origin"))
+        .get_result(conn)
+        .map_err(store_error)?;
+    Ok(row.origin)
+}
+
+impl Question<'_> {
+    fn tally(&self) -> Option<Arc<Tally>> {
+        let tally = Tally::of(self.tenant_id, self.key);
+        tally.filter(|tally| tally.period.contains(self.at))
+    }
+}
+
+fn ask(
+    conn: &mut PgConnection,
+    question: Question<'_>,
+    statement: &'static str,
+) -> Result<Standing, StoreError> {
+    let Question { tenant_id, key, at } = question;
+    let tally = question.tally();
+    let tally = tally.as_deref().filter(|tally| tally.goes_on());
+    let count = tally.and_then(|tally| tally.count.as_ref());
     let row: Row = Prepared(
-        sql_query(STANDING)
+        sql_query(statement)
             .bind::<SqlUuid, _>(tenant_id.as_uuid())
             .bind::<Text, _>(key)
+            .bind::<Nullable<Text>, _>(resource::kind_of_limit(key))
             .bind::<Timestamptz, _>(at)
-            .bind::<Nullable<Text>, _>(resource::kind_of_limit(key)),
+            .bind::<Nullable<Timestamptz>, _>(tally.map(|tally| tally.period.start))
+            .bind::<Nullable<Timestamptz>, _>(tally.map(|tally| tally.period.end))
+            .bind::<Nullable<Text>, _>(tally.and_then(|tally| tally.metric.as_deref()))
+            .bind::<Nullable<SqlUuid>, _>(count.map(|count| count.meter.id))
+            .bind::<Nullable<BigInt>, _>(count.map(|count| count.meter.version))
+            .bind::<Nullable<Bool>, _>(count.map(|count| count.meter.sums))
+            .bind::<Nullable<Text>, _>(count.map(|count| &*count.until)),
     )
     .get_result(conn)
     .map_err(store_error)?;
-    let anchor = match (row.anchor_at, &row.anchor_zone) {
-        (Some(at), Some(name)) => Some(Anchor {
-            at,
-            zone: zone(name)?,
-        }),
-        _ => None,
-    };
-    Ok(Standing {
-        grant: row.grant.map(GrantRow::read).transpose()?,
-        zone: zone(&row.timezone)?,
-        plan: row.plan,
-        anchor,
-        things: row.things,
-        held: row.held,
-        crossing: row.crossed_at.map(|at| Crossing {
-            period_start: row.crossed_period,
-            at,
-        }),
-        watermark: row.watermark,
-    })
+    let counted = tally.and_then(|tally| row.go_on(tally, question));
+    row.read(counted, at)
+}
+
+impl Row {
+    /// What the quota counted, when it is counted as `tally` says. It is kept for the next time, or forgotten where it did not go on.
+    fn go_on(
+        &self,
+        tally: &Tally,
+        Question { tenant_id, key, .. }: Question<'_>,
+    ) -> Option<Counted> {
+        let quantity = match (&self.counted, &tally.count) {
+            (Some(counted), None) => counted.clone(),
+            (Some(more), Some(count)) if self.origin == count.origin => {
+                let count = count.and(more, &self.watermark);
+                let quantity = count.quantity.clone();
+                let tally = Tally {
+                    count: Some(count),
+                    ..tally.clone()
+                };
+                tally.keep(tenant_id, key);
+                quantity
+            }
+            _ => {
+                Tally::forget(tenant_id, key);
+                return None;
+            }
+        };
+        Some(Counted {
+            metric: tally.metric.clone(),
+            period: tally.period,
+            quantity: Quantity::from(quantity),
+        })
+    }
+
+    /// What was counted by another rule, or in another period, than is in force does not count.
+    fn read(self, counted: Option<Counted>, at: OffsetDateTime) -> Result<Standing, StoreError> {
+        let anchor = match (self.anchor_at, &self.anchor_zone) {
+            (Some(at), Some(name)) => Some(Anchor {
+                at,
+                zone: zone(name)?,
+            }),
+            _ => None,
+        };
+        let mut standing = Standing {
+            grant: self.grant.map(GrantRow::read).transpose()?,
+            zone: zone(&self.timezone)?,
+            plan: self.plan,
+            anchor,
+            things: self.things,
+            held: self.held,
+            crossing: self.crossed_at.map(|at| Crossing {
+                period_start: self.crossed_period,
+                at,
+            }),
+            counted: None,
+            watermark: self.watermark,
+        };
+        standing.counted = counted.filter(|counted| {
+            let quota = standing
+                .grant
+                .as_ref()
+                .filter(|grant| grant.kind == Kind::Quota);
+            quota.is_some_and(|grant| {
+                (&grant.metric, standing.period_at(grant, at)) == (&counted.metric, counted.period)
+            })
+        });
+        Ok(standing)
+    }
 }

@@ -32,7 +32,7 @@ mod versions;
 
 use events::Tenancy;
 pub use intake::GroupCommit;
-pub(crate) use totals::{current_watermark, metered_total};
+pub(crate) use totals::{AddingMeter, current_watermark, metered_total};
 
 use std::collections::BTreeSet;
 

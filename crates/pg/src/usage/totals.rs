@@ -4,17 +4,51 @@ use bigdecimal::{BigDecimal, Zero};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
 use kernel::{StoreError, TenantId};
 use time::OffsetDateTime;
-use usage::{Buckets, Filter, GroupBy, query::UsageQuery};
+use usage::{Aggregation, Buckets, Filter, GroupBy, Meter, query::UsageQuery};
+use uuid::Uuid;
 
 use super::{meters, read, retention};
 use crate::error::store_error;
 
 /// A watermark that everything committed by now is behind, and nothing else: a snapshot, as PostgreSQL writes it.
 pub(crate) fn current_watermark(conn: &mut PgConnection) -> Result<String, StoreError> {
-    let row: Watermark = sql_query("select pg_current_snapshot()::text as watermark")
+    let row: Watermark = sql_query("select app.usage_snapshot()::text as watermark")
         .get_result(conn)
         .map_err(store_error)?;
     Ok(row.watermark)
+}
+
+/// What a meter made of a time.
+pub(crate) struct Total {
+    pub(crate) quantity: BigDecimal,
+    /// The meter, when what comes later is simply added.
+    pub(crate) meter: Option<AddingMeter>,
+}
+
+/// A meter that sums or counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AddingMeter {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    /// Whether it sums.
+    pub(crate) sums: bool,
+}
+
+impl AddingMeter {
+    fn of(meter: &Meter) -> Option<Self> {
+        let sums = match meter.aggregation {
+            Aggregation::Sum => true,
+            Aggregation::Count => false,
+            Aggregation::Min | Aggregation::Max | Aggregation::Latest | Aggregation::Unique => {
+                return None;
+            }
+        };
+        Some(Self {
+            id: meter.id.as_uuid(),
+            version: meter.version,
+            sums,
+        })
+    }
 }
 
 /// What the meter's aggregation makes of `metric` in `[from, to)`, of events behind `watermark`; nought for a metric that is not there.
@@ -25,11 +59,11 @@ pub(crate) fn metered_total(
     conn: &mut PgConnection,
     tenant_id: TenantId,
     metric: &str,
-    from: OffsetDateTime,
-    to: OffsetDateTime,
+    (from, to): (OffsetDateTime, OffsetDateTime),
     watermark: &str,
-) -> Result<BigDecimal, StoreError> {
+) -> Result<Total, StoreError> {
     let meters = meters::by_key(conn, tenant_id, &[metric.to_owned()])?;
+    let meter = meters.first().and_then(AddingMeter::of);
     let query = UsageQuery {
         meters,
         from,
@@ -47,7 +81,8 @@ pub(crate) fn metered_total(
     };
     let row = read::rows(conn, tenant_id, &query, &page)?.pop();
     retention::check_as_of(conn, tenant_id, &query, watermark)?;
-    Ok(row.map_or_else(BigDecimal::zero, |row| row.quantity.as_decimal().clone()))
+    let quantity = row.map_or_else(BigDecimal::zero, |row| row.quantity.as_decimal().clone());
+    Ok(Total { quantity, meter })
 }
 
 #[derive(QueryableByName)]

@@ -21,6 +21,7 @@ mod pool;
 mod pool_load;
 mod pooler;
 mod schema;
+mod standing;
 mod unit_of_work;
 mod usage_days;
 mod usage_dimensions;

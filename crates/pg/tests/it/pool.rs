@@ -173,8 +173,37 @@ async fn no_statement_is_compiled() {
             asked.await.unwrap()
         }
     });
-    let [kept, pooled] = compiles;
-    assert!(!kept.await);
-    // Behind a pooler the session is somebody else's as well, and stays as it is.
-    assert!(pooled.await);
+    for compiles in compiles {
+        assert!(!compiles.await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_somebody_left_at_work_is_not_lent_out() {
+    let db = TestDb::create().await;
+    let uow = pool(db.app_url(), true).unit_of_work::<dyn tenancy::Store>(|tx| tx);
+    let (sender, has_begun) = std::sync::mpsc::channel();
+    let left = tokio::spawn({
+        let uow = std::sync::Arc::clone(&uow);
+        async move {
+            let slow = uow.run(Scope::global(), move |_| {
+                sender.send(()).unwrap();
+                thread::sleep(Duration::from_secs(3));
+                Ok::<_, kernel::StoreError>(())
+            });
+            slow.await
+        }
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap())
+        .await
+        .unwrap();
+    left.abort();
+    assert!(left.await.unwrap_err().is_cancelled());
+    let start = Instant::now();
+    let next = uow.run(Scope::global(), |_| Ok::<_, kernel::StoreError>(()));
+    next.await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "waited for somebody else"
+    );
 }

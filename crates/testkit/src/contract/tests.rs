@@ -215,6 +215,9 @@ macro_rules! contract_tests {
             standings {
                 a_standing_is_what_the_other_questions_answer
                 a_standing_is_of_a_tenant_in_scope
+                a_standing_is_of_the_version_in_force
+                a_quota_counts_what_came_since
+                a_quota_counts_what_was_settled
             }
             overrides {
                 an_override_is_read_back_as_it_was_written

@@ -16,6 +16,7 @@ const METERS: &str = "for the worker: tenants, keys of meters and times of use a
 const OVERRIDE: &str =
     "asks whether the transaction is an operator's, and writes in the tenant of the transaction";
 const INGEST: &str = "runs as whoever calls it, so row-level security decides: it enters tenants only in a transaction of none, for group commit";
+const ENTERS: &str = "says which tenant a transaction of none is one of, as any log-in may; row-level security decides";
 const READS_AS_CALLER: &str = "runs as whoever calls it, so row-level security decides";
 const UPKEEP: &str = "for the worker: answers a number";
 const SETTLED: &str =
@@ -50,6 +51,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.delete_sessions(timestamp with time zone,integer) 312046319373f01f", UPKEEP),
         ("app.drop_usage_partition(text,bigint) df8b70dc6be941a1", UPKEEP),
         ("app.ended_trials(timestamp with time zone,integer) d9dfb046e60765d7", IDS),
+        ("app.enter(uuid) 52e37a1295e2770b", ENTERS),
         ("app.ensure_audit_partitions(integer) 75f4e8ebeaf2997d", UPKEEP),
         ("app.ensure_monthly_partitions(regclass,integer) 2cf51c7cf8383def", OWNER),
         ("app.ensure_usage_partitions(integer) 59f931c8fb6898c6", UPKEEP),
@@ -75,6 +77,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.ring_user() d8887a51eefb18ab", TRIGGER),
         ("app.session_for_token(uuid) 3587d84d8cc6d628", BEFORE),
         ("app.slug_is_free(text,uuid) 693d6fe68506e226", BEFORE),
+        ("app.standing(uuid,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,text,uuid,bigint,boolean,text) d7d59187cc4dbb28", READS_AS_CALLER),
         ("app.tenant_of_invitation(uuid) f017f8c546bec08d", BEFORE),
         ("app.tenant_of_slug(text) 37d3b8ed17f8c56e", BEFORE),
         ("app.tenant_policy(text) 8865b0a92ad92f2f", PURE),
@@ -87,6 +90,8 @@ pub(super) const BODIES: Gate = Gate {
         ("app.usage_month(timestamp with time zone) 00537cf8543b63f0", PURE),
         ("app.usage_projects(boolean,uuid[],integer[],uuid[]) 845bae1966ce43d0", INGEST),
         ("app.usage_received_at() 6fd0edafae3108f1", PURE),
+        ("app.usage_since(uuid,text,uuid,bigint,boolean,timestamp with time zone,timestamp with time zone,pg_snapshot,pg_snapshot) 845947960a3963b4", READS_AS_CALLER),
+        ("app.usage_snapshot() 4249cd8518a6e7a5", PURE),
         ("app.usage_zones(uuid[]) 250bea3c2ea37f4c", IDS),
         ("auth.is_tenant_owner(uuid) 3834eebc0f827478", PERSON),
         ("auth.user_has_permission(text,uuid) db00f17ad6f3b71d", PERSON),

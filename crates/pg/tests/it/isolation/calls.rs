@@ -94,6 +94,7 @@ fn call(function: &Function, id: &str, word: &str) -> String {
             "timestamp with time zone" => "'2036-01-01 00:00Z'".to_owned(),
             "timestamp with time zone[]" => "array[timestamptz '2036-01-01 00:00Z']".to_owned(),
             "jsonb" => "'{}'".to_owned(),
+            "pg_snapshot" => "'1:1:'".to_owned(),
             other => panic!("{}: no value of {other} is known", function.name),
         })
         .collect();

@@ -20,7 +20,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         union all
         select shown || ': sets ' || setting from function, unnest(proconfig) as setting
             where setting not in ('search_path=pg_catalog, public, pg_temp', 'lock_timeout=3s', 'enable_seqscan=off', 'enable_bitmapscan=off',
-                'plan_cache_mode=force_generic_plan')
+                'enable_sort=off', 'jit=off', 'plan_cache_mode=force_generic_plan')
         union all
         select shown || ': is trusted to leak nothing' from function where proleakproof
         union all

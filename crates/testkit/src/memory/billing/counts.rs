@@ -85,6 +85,7 @@ impl Counts for MemoryTx {
             things: self.gauge_used(tenant_id, key, at)?,
             held: self.reserved(tenant_id, key, at)?,
             crossing: self.crossing(tenant_id, key),
+            counted: None,
             watermark: self.watermark()?,
         })
     }
