@@ -60,11 +60,13 @@ where
     let (app, mut document) = app
         .into_utoipa_app()
         .openapi(openapi::Contract::openapi())
-        // Routes are tried in this order, and nothing is asked as often as events are sent.
-        .configure(usage::routes)
+        // Routes are tried in this order, most of them by a regular expression: what is asked all the time stands first.
+        .service(usage::events::ingest)
+        .service(billing::entitlements::check)
         .configure(operations)
         .configure(identity::routes)
         .configure(tenancy::routes)
+        .configure(usage::routes)
         .configure(billing::routes)
         .configure(audit::routes)
         .split_for_parts();

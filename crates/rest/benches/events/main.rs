@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sender` | clients that send events and check what became of each |
 //! | `copy` | the ceiling |
+//! | `checks` | "may I?", asked beside half of the load that is possible |
 //! | `crowd` | many small customers |
 //! | the others | shared with the benchmark `projects` |
 //!
@@ -20,16 +21,19 @@
 
 extern crate plinth_rest as rest;
 
+mod checks;
 #[path = "../projects/client.rs"]
 mod client;
 mod copy;
 mod crowd;
+#[path = "../projects/roller.rs"]
+mod roller;
 mod sender;
 #[expect(dead_code, reason = "the other benchmark uses the rest of it")]
 #[path = "../projects/stage.rs"]
 mod stage;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use sender::{Load, Sender};
 use stage::{Api, Database};
@@ -114,7 +118,7 @@ fn main() {
         }
     }
     if best > 0 {
-        check_beside(&mut sender, api.address, &key, best / 2);
+        checks::beside(&mut sender, &database, (&api, &key), best / 2);
     }
     if tenants > 0 {
         crowded(&database, &api, tenants, clients);
@@ -122,26 +126,6 @@ fn main() {
     if let Some(memory) = stage::resident_kib() {
         println!("\n{memory} KiB resident: the API and the clients");
     }
-}
-
-/// May one more seat be taken? Asked while events come at half the rate that is possible.
-fn check_beside(sender: &mut Sender, address: SocketAddr, key: &str, rate: u64) {
-    let body = r#"{"key":"max_members"}"#;
-    let check = format!(
-        "POST /v1/entitlements/check HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let load = Load {
-        clients: 16,
-        batch: 100,
-        replay: false,
-        rate: Some(rate),
-    };
-    let (events, checks) = sender.run_beside(load, Some(&check));
-    println!(
-        "\nentitlement checks beside {} events/s: {} a second, half within {} µs, 99 % within {} µs",
-        events.events_per_second, checks.events_per_second, checks.p50, checks.p99
-    );
 }
 
 /// The same from many small customers, each request from another one.

@@ -21,6 +21,8 @@ mod asked;
 #[path = "../projects/client.rs"]
 mod client;
 mod past;
+#[path = "../projects/roller.rs"]
+mod roller;
 #[expect(dead_code, reason = "the other benchmarks use the rest of it")]
 #[path = "../projects/stage.rs"]
 mod stage;

@@ -1,16 +1,13 @@
 //! Events of the last thirty days, in the order they happened, and the worker that rolls them up.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
     sql_query, sql_types::BigInt,
 };
-use kernel::{Scope, UnitOfWork};
-use pg::{Pg, Settings, migrate::set_password};
-use usage::{Ledger, rollup};
 
-use crate::stage::Database;
+use crate::{roller::Roller, stage::Database};
 
 /// Events that are added, and rolled up, at a time.
 pub(crate) const CHUNK: usize = 1_000_000;
@@ -32,35 +29,18 @@ select r.* from tenants t, generate_series(1, 199) n, lateral jsonb_populate_rec
     'id', '00000000-0000-7000-9000-' || lpad(n::text, 12, '0'), 'slug', 'past-' || n, 'created_at', timestamptz '2020-01-01 00:00Z')) r
 where t.id = (select id from tenants order by created_at desc limit 1)";
 
-/// The worker's books over the history.
+/// The history, and who rolls it up.
 pub(crate) struct Past<'a> {
     database: &'a Database,
-    books: Arc<dyn UnitOfWork<dyn Ledger>>,
-    runtime: tokio::runtime::Runtime,
+    roller: Roller,
 }
 
 impl<'a> Past<'a> {
     pub(crate) fn start(database: &'a Database) -> Self {
-        set_password(&database.superuser_url, "plinth_worker", "benchmark").unwrap();
         database.administer(&[OTHERS]);
-        let settings = Settings {
-            url: database.app_url().replace("plinth_app", "plinth_worker"),
-            max_connections: 1,
-            statement_timeout: std::time::Duration::from_secs(60),
-            prepared_statements: true,
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let entered = runtime.enter();
-        let pg = Pg::connect(&settings).unwrap();
-        drop(entered);
         Self {
             database,
-            books: pg.unit_of_work(|tx| tx),
-            runtime,
+            roller: Roller::start(database),
         }
     }
 
@@ -80,17 +60,7 @@ impl<'a> Past<'a> {
     /// Rolls up what is there, step by step as the worker does. Gives rows per second.
     pub(crate) fn roll(&self) -> u64 {
         let start = Instant::now();
-        let mut rolled = 0;
-        self.runtime.block_on(async {
-            loop {
-                let work = |store: &mut (dyn Ledger + 'static)| rollup::roll(store, rollup::STEP);
-                let step = self.books.run(Scope::global(), work).await.unwrap();
-                rolled += step.events;
-                if !step.more {
-                    return;
-                }
-            }
-        });
+        let rolled = self.roller.roll();
         assert_eq!(rolled, u64::try_from(CHUNK).unwrap());
         per_second(rolled, start)
     }

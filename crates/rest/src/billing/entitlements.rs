@@ -21,9 +21,9 @@ use crate::{
     openapi::texts::ShortText,
 };
 
-/// Adds the routes.
+/// Adds the routes, but for `check`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(check);
+    config.service(list);
 }
 
 impl From<ReadEntitlementsError> for Problem {
@@ -191,7 +191,7 @@ async fn list(services: Data<Services>, caller: Caller) -> Result<Json<Entitleme
     responses((status = 200, description = "The answer", body = CheckedBody))
 )]
 #[post("/v1/entitlements/check")]
-async fn check(
+pub(crate) async fn check(
     services: Data<Services>,
     caller: Caller,
     Body(body): Body<CheckBody>,

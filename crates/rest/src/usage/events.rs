@@ -215,7 +215,7 @@ impl From<ItemResult> for ResultBody {
     )
 )]
 #[post("/v1/events")]
-pub(super) async fn ingest(
+pub(crate) async fn ingest(
     services: Data<Services>,
     caller: Caller,
     Params(query): Params<IngestQuery>,

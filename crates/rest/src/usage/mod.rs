@@ -4,15 +4,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 mod batch;
 mod buckets;
-mod events;
+pub(crate) mod events;
 mod meters;
 mod question;
 mod raw;
 
-/// Adds the routes.
+/// Adds the routes, but for `events::ingest`.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(events::ingest)
         .service(raw::list)
         .service(raw::read)
         .service(buckets::read)

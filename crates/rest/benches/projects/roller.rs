@@ -1,0 +1,54 @@
+//! The worker's books, which roll usage up as the worker does.
+
+use std::{sync::Arc, time::Duration};
+
+use kernel::{Scope, UnitOfWork};
+use pg::{Pg, Settings, migrate::set_password};
+use tokio::runtime::{Builder, Runtime};
+use usage::{Ledger, rollup};
+
+use crate::stage::Database;
+
+pub(crate) struct Roller {
+    books: Arc<dyn UnitOfWork<dyn Ledger>>,
+    runtime: Runtime,
+}
+
+impl Roller {
+    pub(crate) fn start(database: &Database) -> Self {
+        set_password(&database.superuser_url, "plinth_worker", "benchmark").unwrap();
+        let settings = Settings {
+            url: database.app_url().replace("plinth_app", "plinth_worker"),
+            max_connections: 1,
+            statement_timeout: Duration::from_secs(60),
+            prepared_statements: true,
+        };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let entered = runtime.enter();
+        let pg = Pg::connect(&settings).unwrap();
+        drop(entered);
+        Self {
+            books: pg.unit_of_work(|tx| tx),
+            runtime,
+        }
+    }
+
+    /// Rolls up what is there, step by step. Gives how many events.
+    pub(crate) fn roll(&self) -> u64 {
+        let mut rolled = 0;
+        self.runtime.block_on(async {
+            loop {
+                let work = |store: &mut (dyn Ledger + 'static)| rollup::roll(store, rollup::STEP);
+                let step = self.books.run(Scope::global(), work).await.unwrap();
+                rolled += step.events;
+                if !step.more {
+                    return rolled;
+                }
+            }
+        })
+    }
+}
