@@ -128,14 +128,15 @@ impl Billing {
         key: String,
         quantity: i64,
     ) -> Result<Check, ReadEntitlementsError> {
-        let (by, now) = (by.clone(), self.clock.now());
-        let tenant_id = entitlement::may_check(&key, quantity, &by)?;
+        let now = self.clock.now();
+        let tenant_id = entitlement::may_check(&key, quantity, by)?;
         if let Some(reader) = &self.standings {
             let standing = reader.standing(tenant_id, &key, now).await?;
             if let Some(answer) = standing.and_then(|standing| standing.check(quantity, now)) {
                 return Ok(answer);
             }
         }
+        let by = by.clone();
         self.db
             .run(Scope::of(&by), move |store| {
                 entitlement::check(store, &key, quantity, &by, now)

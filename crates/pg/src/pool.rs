@@ -238,7 +238,8 @@ impl Pg {
 }
 
 /// Connections as `deadpool_diesel` makes them. A free one is taken as it is: to look at it first, as that library does, is a change of
-/// threads there and back for each unit of work. What can be seen without waiting is looked at. One that died is found out by `BEGIN`, before any work ran, and replaced.
+/// threads there and back for each unit of work. What can be seen without waiting is looked at. One that died is found out by `BEGIN`, before
+/// any work ran, and replaced.
 struct Connections(postgres::Manager);
 
 type Session = deadpool_diesel::Connection<PgConnection>;

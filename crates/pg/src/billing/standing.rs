@@ -85,7 +85,7 @@ pub(super) fn standing(
     conn: &mut PgConnection,
     question: Question<'_>,
 ) -> Result<Standing, StoreError> {
-    ask(conn, question, IN_SCOPE)
+    ask(conn, question, question.tally().as_deref(), IN_SCOPE)
 }
 
 /// In a transaction of no tenant, that is over with the answer. `None` when the answer would not have what the quota counted.
@@ -93,10 +93,11 @@ pub(super) fn standing_alone(
     conn: &mut PgConnection,
     question: Question<'_>,
 ) -> Result<Option<Standing>, StoreError> {
-    if question.tally().is_some_and(|tally| !tally.goes_on()) {
+    let tally = question.tally();
+    if tally.as_ref().is_some_and(|tally| !tally.goes_on()) {
         return Ok(None);
     }
-    ask(conn, question, ALONE).map(Some)
+    ask(conn, question, tally.as_deref(), ALONE).map(Some)
 }
 
 /// Reads all of what a quota counts, and remembers it.
@@ -115,10 +116,13 @@ pub(super) fn count(
         Some(metric) => {
             let range = (period.start, period.end);
             let total = metered_total(conn, tenant_id, metric, range, watermark)?;
-            let origin = origin(conn)?;
-            let count = total
-                .meter
-                .map(|meter| Count::whole(origin, meter, total.quantity.clone(), watermark));
+            let count = match total.meter {
+                Some(meter) => {
+                    let quantity = total.quantity.clone();
+                    Some(Count::whole(origin(conn)?, meter, quantity, watermark))
+                }
+                None => None,
+            };
             (total.quantity, count)
         }
     };
@@ -153,11 +157,11 @@ impl Question<'_> {
 fn ask(
     conn: &mut PgConnection,
     question: Question<'_>,
+    tally: Option<&Tally>,
     statement: &'static str,
 ) -> Result<Standing, StoreError> {
     let Question { tenant_id, key, at } = question;
-    let tally = question.tally();
-    let tally = tally.as_deref().filter(|tally| tally.goes_on());
+    let tally = tally.filter(|tally| tally.goes_on());
     let count = tally.and_then(|tally| tally.count.as_ref());
     let row: Row = Prepared(
         sql_query(statement)
