@@ -121,16 +121,22 @@ impl World {
         self.fixture.ingest(items.collect()).await;
     }
 
+    /// Written straight into the table: many at once, or in a transaction that stays open.
+    fn write_of(&self, tasks: i64) -> String {
+        format!(
+            "insert into usage_events (tenant_id, meter_id, dedup, payload_hash, received_at, occurred_at, quantity, event_id, source)
+             select '{}', m.id, gen_random_uuid(), gen_random_uuid(), now(), now(), 1, n::text, 'written'
+             from standard_meters m, generate_series(1, {tasks}) n where m.key = 'task_completed'",
+            self.tenant_id
+        )
+    }
+
     /// A transaction that has written a task and is still open.
     fn task_under_way(&self) -> PgConnection {
         let url = self.fixture.db.superuser_url();
         let mut conn = PgConnection::establish(&url).unwrap();
-        let write = format!(
-            "begin; insert into usage_events (tenant_id, meter_id, dedup, payload_hash, received_at, occurred_at, quantity, event_id, source)
-             select '{}', id, gen_random_uuid(), gen_random_uuid(), now(), now(), 1, 'under way', '' from standard_meters where key = 'task_completed'",
-            self.tenant_id
-        );
-        conn.batch_execute(&write).unwrap();
+        conn.batch_execute(&format!("begin; {}", self.write_of(1)))
+            .unwrap();
         conn
     }
 }
@@ -233,14 +239,7 @@ async fn a_meter_of_the_tenants_own_takes_the_place_of_the_one_from_the_start() 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_can_be_added_at_once_is_read_as_a_whole() {
     let world = World::new().await;
-    let write = |tasks: i64| {
-        world.fixture.execute(&format!(
-            "insert into usage_events (tenant_id, meter_id, dedup, payload_hash, received_at, occurred_at, quantity, event_id, source)
-             select '{}', m.id, gen_random_uuid(), gen_random_uuid(), now(), now(), 1, n::text, 'many'
-             from standard_meters m, generate_series(1, {tasks}) n where m.key = 'task_completed'",
-            world.tenant_id
-        ));
-    };
+    let write = |tasks| world.fixture.execute(&world.write_of(tasks));
     assert_eq!(world.used().await, 0);
     write(10_000);
     world.assert_added(10_000).await;
