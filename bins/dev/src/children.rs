@@ -168,6 +168,14 @@ pub(crate) fn last_words(home: &Home, program: &str) -> String {
         .collect()
 }
 
+/// What a program logged as an error, and where it panicked.
+pub(crate) fn failures(home: &Home, program: &str) -> Vec<String> {
+    let log = fs::read_to_string(home.log(program)).unwrap_or_default();
+    let is_failure = |line: &&str| line.contains("ERROR") || line.contains("panicked at");
+    let lines = log.lines().filter(is_failure);
+    lines.map(|line| format!("{program}: {line}")).collect()
+}
+
 async fn end(child: &mut Child) {
     let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) else {
         return;

@@ -110,7 +110,10 @@ async fn play(site: &mut Site, time: Duration, mut random: Random) -> Result<(),
     let ended_by_themselves = site.ended_by_themselves();
     stop.send_replace(true);
     say("The last fault is over.");
-    let recovered_in = recovery::wait(site, clients).await?;
+    let recovered_in = recovery::wait(site, clients).await.map_err(|failure| {
+        let logged = site.logged_failures().join("\n  ");
+        Failure(format!("{failure}\n  {logged}"))
+    })?;
     settle.send_replace(true);
     let peaks = highest(watchers).await?;
 
@@ -185,5 +188,7 @@ async fn check(
         let says = format!("every answer to {} was one it could get", customer.tag);
         checks.push((says, customer.books.open().wrong.clone()));
     }
+    let says = "no API logged an error".to_owned();
+    checks.push((says, site.logged_failures()));
     Ok(checks)
 }

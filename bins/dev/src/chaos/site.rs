@@ -171,6 +171,12 @@ impl Site {
             .collect()
     }
 
+    /// What the APIs logged of what failed inside, so that it is read where the failure is.
+    pub(super) fn logged_failures(&self) -> Vec<String> {
+        let failures = |api: &Process| children::failures(&self.home, api.program.name);
+        self.apis.iter().flat_map(failures).collect()
+    }
+
     /// Where the programs' logs are.
     pub(super) fn folder(&self) -> PathBuf {
         self.home.folder().to_owned()

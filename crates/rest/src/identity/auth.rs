@@ -7,6 +7,7 @@ use actix_web::{
     web::Data,
 };
 use app::sign_up::{Registration, SignUpError};
+use billing::subscription::SubscribeError;
 use identity::{Email, LogInError, Password, RefreshError, RegisterError, Tokens, User};
 use kernel::Name;
 use secrecy::{ExposeSecret, SecretString};
@@ -275,16 +276,50 @@ impl From<RefreshError> for Problem {
     }
 }
 
-/// What of a sign-up concerns identity; its tenant is mapped beside the routes of tenants.
-pub(crate) fn sign_up_problem(error: SignUpError) -> Problem {
-    match error {
-        SignUpError::Disabled => disabled(),
-        SignUpError::User(RegisterError::EmailTaken) => Problem::conflict(
-            "identity.email_taken",
-            "Somebody has registered with this e-mail address.",
-        ),
-        SignUpError::User(RegisterError::Store(error)) => error.into(),
-        SignUpError::Hasher(error) => error.into(),
-        error => Problem::unexpected(error),
+/// Each kind by name: what stands for all others would also swallow a store that is merely away.
+impl From<SignUpError> for Problem {
+    fn from(error: SignUpError) -> Self {
+        match error {
+            SignUpError::Disabled => disabled(),
+            SignUpError::User(RegisterError::EmailTaken) => Self::conflict(
+                "identity.email_taken",
+                "Somebody has registered with this e-mail address.",
+            ),
+            SignUpError::Tenant(error) => error.into(),
+            SignUpError::Limit(error) => error.into(),
+            SignUpError::Invalid(error) => error.into(),
+            SignUpError::Hasher(error) => error.into(),
+            SignUpError::User(RegisterError::Store(error))
+            | SignUpError::Subscription(SubscribeError::Store(error))
+            | SignUpError::Store(error) => error.into(),
+            // The first plan and a new tenant are ours to get right.
+            SignUpError::User(RegisterError::IdentityTaken)
+            | SignUpError::Subscription(
+                SubscribeError::Invalid(_) | SubscribeError::AlreadySubscribed,
+            )
+            | SignUpError::Mint(_) => Self::unexpected(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::StoreError;
+    use tenancy::tenant::CreateTenantError;
+
+    use super::*;
+
+    #[test]
+    fn a_database_that_goes_away_in_the_middle_of_a_sign_up_is_unavailable() {
+        let away = || StoreError::Unavailable("the database system is shutting down".to_owned());
+        let at_each_step = [
+            SignUpError::User(RegisterError::Store(away())),
+            SignUpError::Tenant(CreateTenantError::Store(away())),
+            SignUpError::Subscription(SubscribeError::Store(away())),
+            SignUpError::Store(away()),
+        ];
+        for error in at_each_step {
+            assert_eq!(Problem::from(error).code(), "unavailable");
+        }
     }
 }

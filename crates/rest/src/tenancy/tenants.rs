@@ -6,7 +6,6 @@ use actix_web::{
     patch, post,
     web::{Data, Json},
 };
-use app::sign_up::SignUpError;
 use kernel::{Name, TenantId, Zone};
 use serde::{Deserialize, Serialize};
 use tenancy::{
@@ -205,18 +204,6 @@ async fn create(
     let slug = parse_slug(body.slug.as_deref())?;
     let tenant = services.app.create_tenant(&caller, name, slug).await?;
     Ok(shown(tenant, StatusCode::CREATED))
-}
-
-impl From<SignUpError> for Problem {
-    fn from(error: SignUpError) -> Self {
-        match error {
-            SignUpError::Tenant(error) => error.into(),
-            SignUpError::Limit(error) => error.into(),
-            SignUpError::Invalid(error) => error.into(),
-            SignUpError::Store(error) => error.into(),
-            other => crate::identity::auth::sign_up_problem(other),
-        }
-    }
 }
 
 /// Reads a tenant. Needs `tenant.read`.
