@@ -5,7 +5,7 @@
 
 use std::{borrow::Borrow, collections::BTreeMap};
 
-use kernel::{StoreError, TenantId};
+use kernel::{Scope, StoreError, TenantId};
 
 use crate::{
     GroupStore, Receipt,
@@ -20,7 +20,17 @@ struct OfTenant<'a> {
     requests: Vec<(usize, &'a Admitted)>,
 }
 
-/// Takes the events of `requests` in. Answers for each request, in order.
+/// The scope of the transaction that takes `requests` in: that of the tenant whom all are of, so that no statement has to enter and leave it
+/// again, or of no tenant.
+pub fn scope<R: Borrow<Admitted>>(requests: &[R]) -> Scope {
+    let mut tenants = requests.iter().map(|request| request.borrow().tenant_id);
+    match tenants.next() {
+        Some(first) if tenants.all(|other| other == first) => Scope::tenant(first),
+        _ => Scope::global(),
+    }
+}
+
+/// Takes the events of `requests` in, in a transaction of their [`scope`]. Answers for each request, in order.
 ///
 /// # Errors
 /// [`StoreError`]: nothing of any request was written.

@@ -192,7 +192,7 @@ pub struct TenantEvents<'a> {
     pub events: &'a [MeteredEvent<'a>],
 }
 
-/// What writing events of many tenants at once needs, in a transaction whose scope names no tenant.
+/// What writing events of many tenants at once needs, in a transaction whose scope names no tenant, or the only one.
 pub trait GroupStore {
     /// As [`Store::open_batch`], for each of several different tenants, in the order given.
     ///

@@ -24,7 +24,7 @@ use crate::{
 pub(super) enum Tenancy {
     /// One tenant's, and its scope says so.
     OfOne,
-    /// Nobody's: it becomes one of each tenant in turn.
+    /// Nobody's: it becomes one of each tenant in turn. Or that of the only one, in which it stays.
     OfEach,
 }
 

@@ -18,9 +18,13 @@ use std::{
 };
 
 use diesel::{Connection, PgConnection, connection::CacheSize};
-use kernel::{BoxFuture, Scope, StoreError, Verdict, Work};
+use kernel::{BoxFuture, StoreError, Verdict, Work};
 use tokio::{sync::oneshot, time::timeout};
-use usage::{GroupStore, IngestError, Intake, Receipt, group::ingest_group, ingest::Admitted};
+use usage::{
+    GroupStore, IngestError, Intake, Receipt,
+    group::{self, ingest_group},
+    ingest::Admitted,
+};
 
 use crate::{
     Settings,
@@ -109,7 +113,7 @@ impl Intake for GroupCommit {
                 weight,
                 answer,
             };
-            let lost = || StoreError::Unexpected("the writer of events is gone".to_owned());
+            let lost = || StoreError::Unavailable("the writer of events is gone".to_owned());
             if self.queue.send(waiting).is_err() {
                 self.weight.fetch_sub(weight, Ordering::Relaxed);
                 return Err(lost().into());
@@ -171,7 +175,7 @@ impl Writer {
     /// Writes `requests` and commits, on whichever connection can begin.
     fn transact(&mut self, requests: Vec<Arc<Admitted>>) -> Result<Vec<Receipt>, StoreError> {
         let timeout = self.settings.statement_timeout.as_millis();
-        let begin = begin_statements(&Scope::global(), timeout);
+        let begin = begin_statements(&group::scope(&requests), timeout);
         let slot = Arc::new(Mutex::new(None));
         let mut work = writing(requests, Arc::clone(&slot));
         for _ in 0..ATTEMPTS {

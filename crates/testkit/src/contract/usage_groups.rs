@@ -2,7 +2,11 @@
 
 use futures_util::future::join_all;
 use kernel::{Principal, ProjectId, Scope, StoreError, TenantId};
-use usage::{Aggregation, Item, Options, Outcome, Receipt, group::ingest_group, ingest::Admitted};
+use usage::{
+    Aggregation, Item, Options, Outcome, Receipt,
+    group::{self, ingest_group},
+    ingest::Admitted,
+};
 
 use super::{Backend, fixture, run, usage_fixture::*};
 
@@ -21,7 +25,8 @@ fn plain(id: &str, metric: &str, quantity: u32) -> serde_json::Value {
 }
 
 async fn ingest(backend: &impl Backend, requests: Vec<Admitted>) -> Vec<Receipt> {
-    let group = run(backend.usage_groups(), Scope::global(), move |store| {
+    let scope = group::scope(&requests);
+    let group = run(backend.usage_groups(), scope, move |store| {
         ingest_group(store, &requests)
     });
     group.await.unwrap()
