@@ -1,4 +1,4 @@
-//! May one more be had? Asked while events come at half the rate that is possible, and the worker rolls them up.
+//! May one more be had, and what was used? Asked while events come at half the rate that is possible, and the worker rolls them up.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -15,7 +15,10 @@ use crate::{
 /// A limit, a quota of what nobody uses, and one of what all the events count.
 const KEYS: [&str; 3] = ["max_members", "tasks_per_month", "tool_calls_per_month"];
 
-/// The last of them, for everybody.
+/// How often the worker rolls up where many events come.
+const ROLLED: Duration = Duration::from_millis(200);
+
+/// The last of the keys, for everybody.
 const QUOTA: &str = "
 insert into tenant_entitlement_overrides (tenant_id, key, kind, maximum, metric)
 select id, 'tool_calls_per_month', 'quota', 1000000000000, 'tool_call' from tenants";
@@ -39,13 +42,23 @@ pub(crate) fn beside(
         let _until_the_end = Over(&is_over);
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_secs(1));
+                thread::sleep(ROLLED);
                 roller.roll();
             }
         });
-        let bare = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", api.address);
+        let get = |path| {
+            format!(
+                "GET {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {key}\r\n\r\n",
+                api.address
+            )
+        };
+        let bare = ("nothing", get("/healthz"));
         let checks = KEYS.map(|wanted| (wanted, check(api, key, wanted)));
-        for (label, request) in [("nothing", bare)].into_iter().chain(checks) {
+        let month = (
+            "a month by day",
+            get("/v1/usage?metric=tool_call&granularity=day"),
+        );
+        for (label, request) in [bare].into_iter().chain(checks).chain([month]) {
             for clients in [0, load.clients] {
                 let load = Load { clients, ..load };
                 let (events, asked) = sender.run_beside(load, Some(&request));

@@ -13,7 +13,7 @@ use std::{
 
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::stage::Database;
+use crate::{sender::Ids, stage::Database};
 
 const COLUMNS: &str = "tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source";
 
@@ -34,17 +34,22 @@ pub(crate) fn run(database: &Database, each: usize) -> u64 {
     u64::try_from(2_000_000 * each as u128 / micros).unwrap()
 }
 
-/// Puts `rows` events of other tenants there, with keys in no order. The index is made when they are there, which gives the same index sooner.
-pub(crate) fn fill(database: &Database, rows: usize) {
+/// Puts `rows` events there, with keys in no order: of other tenants, or of the one who will send events whose keys are in no order either. The
+/// index is made when they are there, which gives the same index sooner.
+pub(crate) fn fill(database: &Database, rows: usize, ids: Ids) {
     let rows = rows.to_string();
+    let tenant = match ids {
+        Ids::Counted => "gen_random_uuid()",
+        Ids::Random => "(select id from tenants order by created_at desc limit 1)",
+    };
     let fill = "insert into usage_events (tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source)
-        select gen_random_uuid(), '00000000-0000-7000-8000-000000000003', gen_random_uuid(), gen_random_uuid(), now(), now(), 1, n::text, 'fill'
+        select TENANT, '00000000-0000-7000-8000-000000000003', gen_random_uuid(), gen_random_uuid(), now(), now(), 1, n::text, 'fill'
         from generate_series(1, ROWS) n";
     database.administer(&[
         "do $$ begin
             execute 'drop index usage_events_' || to_char(now() at time zone 'UTC', 'YYYY_MM') || '_key';
         end $$",
-        &fill.replace("ROWS", &rows),
+        &fill.replace("ROWS", &rows).replace("TENANT", tenant),
         "select app.ensure_usage_partitions()",
         "vacuum analyze usage_events",
         "checkpoint",

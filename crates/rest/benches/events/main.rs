@@ -10,7 +10,8 @@
 //!
 //! Everything happens on one machine in one run: the API, PostgreSQL with its commits on disk, and the clients.
 //!
-//! `--rows=20000000` puts so many events there first; `--clients=64` sets the connections of the phase with one event a request.
+//! `--rows=20000000` puts so many events there first; `--random` gives them to the customer who sends more, and has all ids in no order;
+//! `--clients=64` sets the connections of the phase with one event a request.
 
 #![expect(
     clippy::unwrap_used,
@@ -35,7 +36,7 @@ mod stage;
 
 use std::time::Duration;
 
-use sender::{Load, Sender};
+use sender::{Ids, Load, Sender};
 use stage::{Api, Database};
 
 /// Before each measurement.
@@ -62,12 +63,16 @@ fn main() {
     let (rounds, tenants) = (option("--rounds=", 3), option("--tenants=", 0));
     let database = Database::start();
     let api = Api::start(&database, None);
-    let key = api.customer(&["usage.write", "entitlement.read"]);
+    let key = api.customer(&["usage.write", "usage.read", "entitlement.read"]);
+    let ids = match arguments.iter().any(|argument| argument == "--random") {
+        true => Ids::Random,
+        false => Ids::Counted,
+    };
     if rows > 0 {
         println!("{rows} events that are there before …");
-        copy::fill(&database, rows);
+        copy::fill(&database, rows, ids);
     }
-    let mut sender = Sender::new(api.address, vec![key.clone()]);
+    let mut sender = Sender::new(api.address, vec![key.clone()], ids);
     let mut best = 0;
     for round in 1..=rounds {
         println!("\nround {round} of {rounds}");
@@ -130,7 +135,7 @@ fn main() {
 
 /// The same from many small customers, each request from another one.
 fn crowded(database: &Database, api: &Api, tenants: usize, clients: usize) {
-    let mut sender = Sender::new(api.address, crowd::make(database, tenants));
+    let mut sender = Sender::new(api.address, crowd::make(database, tenants), Ids::Counted);
     for (batch, clients) in [(1, clients), (100, 16)] {
         let load = Load {
             clients,

@@ -47,10 +47,35 @@ pub(crate) struct Measured {
     pub(crate) p99: u64,
 }
 
+/// How the ids of events follow one another.
+#[derive(Clone, Copy)]
+pub(crate) enum Ids {
+    /// Each is the next, as of UUIDv7 and whatever counts.
+    Counted,
+    /// In no order, as of UUIDv4.
+    Random,
+}
+
+impl Ids {
+    /// Of as many digits as there are places for. No two numbers have the same.
+    fn digits(self, number: u64) -> u64 {
+        /// Has no divisor in common with the number of ids.
+        const STRIDE: u128 = 618_033_988_749_894_847;
+        match self {
+            Self::Counted => number,
+            Self::Random => {
+                let id = u128::from(number) * STRIDE % 10_u128.pow(DIGITS as u32);
+                u64::try_from(id).unwrap()
+            }
+        }
+    }
+}
+
 /// Sends events with ids that were never sent before.
 pub(crate) struct Sender {
     address: SocketAddr,
     keys: Arc<[String]>,
+    ids: Ids,
     clients_so_far: usize,
 }
 
@@ -62,10 +87,11 @@ const AFTER_ID: &str = r#"","metric":"tool_call","quantity":1}"#;
 
 impl Sender {
     /// With these keys, all of one length; each request shows another of them.
-    pub(crate) fn new(address: SocketAddr, keys: Vec<String>) -> Self {
+    pub(crate) fn new(address: SocketAddr, keys: Vec<String>, ids: Ids) -> Self {
         Self {
             address,
             keys: keys.into(),
+            ids,
             clients_so_far: 0,
         }
     }
@@ -81,7 +107,7 @@ impl Sender {
         let (taken, others) = runtime().block_on(async {
             let mut all = JoinSet::new();
             for number in first..self.clients_so_far {
-                let request = Request::new(self.address, &self.keys, number, load.batch);
+                let request = Request::new(self, number, load.batch);
                 all.spawn(send_until(self.address, (number, request), load, begin));
             }
             let others = match other {
@@ -166,13 +192,17 @@ fn micros(duration: Duration) -> u64 {
 struct Request {
     bytes: Vec<u8>,
     keys: Arc<[String]>,
+    ids: Ids,
     /// Where the number of each id starts.
     places: Vec<usize>,
     next: u64,
 }
 
 impl Request {
-    fn new(address: SocketAddr, keys: &Arc<[String]>, client: usize, batch: usize) -> Self {
+    fn new(sender: &Sender, client: usize, batch: usize) -> Self {
+        let Sender {
+            address, ref keys, ..
+        } = *sender;
         let event = format!("{BEFORE_ID}{}{AFTER_ID}", "0".repeat(DIGITS));
         let body = format!("[{}]", vec![event.as_str(); batch].join(","));
         let head = format!(
@@ -186,6 +216,7 @@ impl Request {
         let mut request = Self {
             bytes: (head + &body).into_bytes(),
             keys: Arc::clone(keys),
+            ids: sender.ids,
             places,
             next: u64::try_from(client).unwrap() * 1_000_000_000_000,
         };
@@ -206,7 +237,7 @@ impl Request {
         place.unwrap().copy_from_slice(key);
         for place in &self.places {
             let digits = self.bytes.get_mut(*place..*place + DIGITS).unwrap();
-            let mut rest = self.next;
+            let mut rest = self.ids.digits(self.next);
             for digit in digits.iter_mut().rev() {
                 *digit = b'0' + u8::try_from(rest % 10).unwrap();
                 rest /= 10;
