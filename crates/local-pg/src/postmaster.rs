@@ -6,9 +6,10 @@ use nix::sys::signal::Signal;
 
 use crate::process;
 
-/// SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one, which recovers from the log at the next start.
+/// SIGINT is PostgreSQL's fast shutdown, which writes what it holds in memory; SIGQUIT its immediate one, which recovers from the log at the
+/// next start.
 pub(crate) const SHUTDOWN: [(Signal, Duration); 3] = [
-    (Signal::SIGINT, Duration::from_millis(2500)),
+    (Signal::SIGINT, Duration::from_secs(10)),
     (Signal::SIGQUIT, Duration::from_millis(1000)),
     (Signal::SIGKILL, Duration::from_millis(500)),
 ];

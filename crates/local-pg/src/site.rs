@@ -18,8 +18,8 @@ use crate::{
     process,
 };
 
-/// How long a server may take until it answers; recovery after a crash is part of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take until it answers; recovery after a crash is part of it, from some gigabytes of log at worst.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const ALWAYS: [&str; 3] = [
     "listen_addresses=127.0.0.1",
@@ -27,7 +27,13 @@ const ALWAYS: [&str; 3] = [
     "timezone=UTC",
 ];
 
-const DURABLE: [&str; 2] = ["max_connections=200", "shared_buffers=128MB"];
+/// With what a small server should have: the memory is taken as it is used, and under PostgreSQL's own defaults a busy index on random keys is
+/// read from the disk's cache again and again, and written to the log as a whole after each of many checkpoints.
+const DURABLE: [&str; 3] = [
+    "max_connections=200",
+    "shared_buffers=1GB",
+    "max_wal_size=4GB",
+];
 
 const THROW_AWAY: [&str; 8] = [
     "max_connections=400",
