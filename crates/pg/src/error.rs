@@ -41,6 +41,8 @@ pub fn store_error(error: Error) -> StoreError {
                 }
                 DatabaseErrorKind::ClosedConnection
                 | DatabaseErrorKind::SerializationFailure
+                // Of a server that was the primary until just now.
+                | DatabaseErrorKind::ReadOnlyTransaction
                 | DatabaseErrorKind::UnableToSendCommand => StoreError::Unavailable(message),
                 _ if TRANSIENT.iter().any(|text| message.contains(text)) => {
                     StoreError::Unavailable(message)
