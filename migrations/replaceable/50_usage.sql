@@ -21,6 +21,27 @@ begin
     return made;
 end $$;
 
+-- Notes which time each MiB of events is of, where that is not noted yet, so that what asks about a quarter of an hour reads that MiB and no
+-- other; reports for how many. PostgreSQL does so itself (`autosummarize`), but looks once a minute, and forgets all that was to be noted since
+-- beyond 256 MiB, which is 25,000 events a second. Gives way to whoever maintains a partition.
+create or replace function app.summarise_usage_events() returns integer language plpgsql security definer
+    set search_path = pg_catalog, public, pg_temp set lock_timeout = '100ms' as $$
+declare
+    noted integer := 0;
+    leaf regclass;
+begin
+    for leaf in
+        select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'public.usage_events_occurred_idx'::regclass
+    loop
+        begin
+            noted := noted + brin_summarize_new_values(leaf);
+        exception when lock_not_available then
+            null;
+        end;
+    end loop;
+    return noted;
+end $$;
+
 -- The instant at which a batch of events is received: the partition it goes to depends on it.
 --
 -- A key is unique within a partition, so two copies of an event that are written at once on both sides of a month's end would not see each
@@ -289,7 +310,7 @@ grant execute on function app.usage_month(timestamptz), app.usage_received_at(),
     app.usage_since(uuid, text, uuid, bigint, boolean, timestamptz, timestamptz, pg_snapshot, pg_snapshot),
     app.append_usage_events(boolean, boolean, uuid[], integer[], timestamptz, uuid[], uuid[], uuid[], timestamptz[], numeric[], uuid[],
         text[], text[], text[], text[], text[], text[], uuid[]) to plinth_app;
-grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer), app.usage_snapshot(),
+grant execute on function app.usage_zones(uuid[]), app.ensure_usage_partitions(integer), app.summarise_usage_events(), app.usage_snapshot(),
     app.usage_since(uuid, text, uuid, bigint, boolean, timestamptz, timestamptz, pg_snapshot, pg_snapshot) to plinth_worker;
 
 select app.open_to_worker(t) from unnest(array[

@@ -278,4 +278,11 @@ pub trait Ledger: audit::Trail {
     /// # Errors
     /// [`StoreError`].
     fn ensure_partitions(&mut self, months_ahead: u32) -> Result<u32, StoreError>;
+
+    /// Notes which time stored events are of, so that those of a short time are found without reading the others, and says for how many parts
+    /// of them: none that are noted already, and none at all in a store that finds them anyway. MUST change nothing that can be read.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was noted until then may stay noted.
+    fn summarise_events(&mut self) -> Result<u32, StoreError>;
 }

@@ -287,4 +287,12 @@ impl Books {
         let work = move |store: &mut (dyn Ledger + 'static)| store.ensure_partitions(months_ahead);
         self.db.run(Scope::global(), work).await
     }
+
+    /// Notes which time events are of that came since the last time, and says for how many parts of them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn summarise_events(&self) -> Result<u32, StoreError> {
+        self.db.run(Scope::global(), Ledger::summarise_events).await
+    }
 }

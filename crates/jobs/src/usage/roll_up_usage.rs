@@ -2,6 +2,8 @@
 //!
 //! Readers count what is not moved yet where it is, and pay for each event of it, whoever's it is. So where many come, a run looks again
 //! shortly, and little is left for readers; where few come, it leaves the database alone.
+//!
+//! Where so many come that PostgreSQL does not keep up with noting their times, the run does that as well.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,9 @@ use crate::{Job, JobContext, JobError};
 const MANY: u64 = 200;
 /// When a run looks again.
 const SHORTLY: Duration = Duration::from_millis(200);
+
+/// Events in a run that are too many for PostgreSQL alone to note their times: a fifth of what it can.
+const PLENTY: u64 = 10_000;
 
 /// Rolls usage up.
 pub struct RollUpUsage {
@@ -45,6 +50,13 @@ impl RollUpUsage {
         }
         Ok(events)
     }
+
+    /// Only how quickly some questions are answered depends on it, so rolling up does not.
+    async fn summarise(&self) {
+        if let Err(error) = self.books.summarise_events().await {
+            tracing::warn!(%error, "the times of events were not noted");
+        }
+    }
 }
 
 impl Job for RollUpUsage {
@@ -53,24 +65,34 @@ impl Job for RollUpUsage {
     }
 
     fn run(&self, context: JobContext, _: Value) -> BoxFuture<'_, Result<(), JobError>> {
-        Box::pin(async move { while_many(&context, || self.move_all(&context)).await })
+        Box::pin(async move {
+            let events = while_many(&context, || self.move_all(&context)).await?;
+            if events >= PLENTY {
+                self.summarise().await;
+            }
+            Ok(())
+        })
     }
 }
 
 /// Looks, and looks again shortly for as long as each look finds many events; until the next run is due, so that this one can be seen to
-/// have run.
+/// have run. Gives how many all looks found.
 async fn while_many<F: Future<Output = Result<u64, JobError>>>(
     context: &JobContext,
     look: impl Fn() -> F,
-) -> Result<(), JobError> {
-    let begun = Instant::now();
-    while look().await? >= MANY && begun.elapsed() < ROLL_UP {
+) -> Result<u64, JobError> {
+    let (begun, mut all) = (Instant::now(), 0);
+    loop {
+        let found = look().await?;
+        all += found;
+        if found < MANY || begun.elapsed() >= ROLL_UP {
+            return Ok(all);
+        }
         sleep(SHORTLY).await;
         if context.is_stopping() {
-            break;
+            return Ok(all);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -15,4 +15,5 @@ mod queue;
 mod schedules;
 mod upkeep;
 mod usage_retention;
+mod usage_roll_up;
 mod workers;

@@ -266,6 +266,13 @@ impl Ledger for PgTx {
             .map_err(store_error)?;
         Ok(u32::try_from(row.count).unwrap_or(0))
     }
+
+    fn summarise_events(&mut self) -> Result<u32, StoreError> {
+        let row: CountRow = sql_query("select app.summarise_usage_events()::bigint as count")
+            .get_result(self.conn())
+            .map_err(store_error)?;
+        Ok(u32::try_from(row.count).unwrap_or(0))
+    }
 }
 
 #[derive(QueryableByName)]

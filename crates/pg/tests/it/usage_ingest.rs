@@ -315,6 +315,26 @@ async fn partitions_are_ahead_protected_and_made_once() {
     assert_eq!(fixture.number(unprotected), 0);
 }
 
+/// PostgreSQL forgets what it was to note of them when many come at once.
+#[tokio::test]
+async fn the_times_of_events_are_noted_for_each_mebibyte() {
+    let fixture = Fixture::new("UTC").await;
+    let noted = async || fixture.books.summarise_events().await.unwrap();
+    let blocks = "select (pg_relation_size('usage_events_' || to_char(now() at time zone 'UTC', 'YYYY_MM')) / 8192 + 127) / 128";
+    noted().await;
+    let before = fixture.number(blocks);
+    fixture.execute(
+        "insert into usage_events (tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source)
+         select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), now(), 1, 'e' || n, 'plinth'
+         from generate_series(1, 20000) n",
+    );
+    let new = fixture.number(blocks) - before;
+    assert!(new >= 2, "{new} MiB");
+    // The first is noted as the index is made.
+    assert_eq!(i64::from(noted().await), new - 1);
+    assert_eq!(noted().await, 0);
+}
+
 #[tokio::test]
 async fn the_api_can_neither_change_an_event_nor_see_another_tenants() {
     let fixture = Fixture::new("UTC").await;

@@ -32,6 +32,7 @@ pub(crate) fn beside(
     database.administer(&[QUOTA]);
     let (roller, is_over) = (Roller::start(database), AtomicBool::new(false));
     println!("\n{} events are rolled up", roller.roll());
+    roller.summarise();
     let load = Load {
         clients: 16,
         batch: 100,

@@ -62,7 +62,9 @@ impl<'a> Past<'a> {
         let start = Instant::now();
         let rolled = self.roller.roll();
         assert_eq!(rolled, u64::try_from(CHUNK).unwrap());
-        per_second(rolled, start)
+        let rolled = per_second(rolled, start);
+        self.roller.summarise();
+        rolled
     }
 
     /// The ceiling: the sums of what is not rolled up, in steps of the same size, written nowhere. Gives rows per second.

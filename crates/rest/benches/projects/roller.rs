@@ -37,6 +37,13 @@ impl Roller {
         }
     }
 
+    /// Notes which time the events are of that came.
+    pub(crate) fn summarise(&self) {
+        let work = |store: &mut (dyn Ledger + 'static)| store.summarise_events();
+        let summarised = self.books.run(Scope::global(), work);
+        self.runtime.block_on(summarised).unwrap();
+    }
+
     /// Rolls up what is there, step by step. Gives how many events.
     pub(crate) fn roll(&self) -> u64 {
         let mut rolled = 0;

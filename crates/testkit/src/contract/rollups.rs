@@ -229,6 +229,17 @@ pub async fn room_is_made_ahead_once(backend: &impl Backend) {
     roll_all(backend, 1).await;
 }
 
+/// The times of stored events are noted once, and events are as they were.
+pub async fn times_are_noted_once(backend: &impl Backend) {
+    let tenant = fixture::stored_tenant(backend, "acme").await.id;
+    let sent = batch(backend, "a", 3).await;
+    append(backend, tenant, sent).await;
+    let summarise = || in_books(backend, |store| store.summarise_events());
+    summarise().await.unwrap();
+    assert_eq!(summarise().await, Ok(0));
+    roll_all(backend, 3).await;
+}
+
 /// The first instant of the month that begins `months` months after the one around `at`.
 fn months_later(at: OffsetDateTime, months: u8) -> OffsetDateTime {
     let (mut year, mut month) = (at.year(), at.month());

@@ -163,6 +163,7 @@ macro_rules! contract_tests {
                 what_is_committed_is_rolled_up_once
                 the_latest_is_the_latest_to_happen
                 room_is_made_ahead_once
+                times_are_noted_once
             }
             usage_days {
                 days_are_due_once_they_have_ended

@@ -77,6 +77,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.ring_user() d8887a51eefb18ab", TRIGGER),
         ("app.session_for_token(uuid) 3587d84d8cc6d628", BEFORE),
         ("app.slug_is_free(text,uuid) 693d6fe68506e226", BEFORE),
+        ("app.summarise_usage_events() ceee4fb6805e1405", UPKEEP),
         ("app.standing(uuid,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,text,uuid,bigint,boolean,text) d7d59187cc4dbb28", READS_AS_CALLER),
         ("app.tenant_of_invitation(uuid) f017f8c546bec08d", BEFORE),
         ("app.tenant_of_slug(text) 37d3b8ed17f8c56e", BEFORE),

@@ -40,6 +40,7 @@ const CHANGE: &[(&str, &str)] = &[
     ("app.long_frozen_tenants", JOB),
     ("app.ensure_audit_partitions", JOB),
     ("app.ensure_usage_partitions", JOB),
+    ("app.summarise_usage_events", JOB),
 ];
 
 #[derive(QueryableByName)]

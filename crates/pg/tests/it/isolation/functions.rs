@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         select shown || ': belongs to ' || proowner::regrole from function where proowner <> 'plinth_owner'::regrole
         union all
         select shown || ': sets ' || setting from function, unnest(proconfig) as setting
-            where setting not in ('search_path=pg_catalog, public, pg_temp', 'lock_timeout=3s', 'enable_seqscan=off', 'enable_bitmapscan=off',
+            where setting not in ('search_path=pg_catalog, public, pg_temp', 'lock_timeout=3s', 'lock_timeout=100ms', 'enable_seqscan=off', 'enable_bitmapscan=off',
                 'enable_sort=off', 'jit=off', 'plan_cache_mode=force_generic_plan')
         union all
         select shown || ': is trusted to leak nothing' from function where proleakproof
@@ -66,6 +66,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_worker: app.ensure_usage_partitions(integer)", WORKER),
         ("plinth_worker: app.expired_invitations(timestamp with time zone,integer)", WORKER),
         ("plinth_worker: app.long_frozen_tenants(timestamp with time zone,integer)", WORKER),
+        ("plinth_worker: app.summarise_usage_events()", WORKER),
         ("plinth_worker: app.touched_quotas(bigint)", WORKER),
         ("plinth_worker: app.usage_zones(uuid[])", WORKER),
     ],
