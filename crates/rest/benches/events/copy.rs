@@ -13,7 +13,7 @@ use std::{
 
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::{sender::Ids, stage::Database};
+use crate::{roller::add_tenants, sender::Ids, stage::Database};
 
 const COLUMNS: &str = "tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source";
 
@@ -34,17 +34,23 @@ pub(crate) fn run(database: &Database, each: usize) -> u64 {
     u64::try_from(2_000_000 * each as u128 / micros).unwrap()
 }
 
-/// Puts `rows` events there, with keys in no order: of other tenants, or of the one who will send events whose keys are in no order either. The
-/// index is made when they are there, which gives the same index sooner.
+/// Puts `rows` events there, with keys in no order: of a thousand other tenants, or of the one who will send events whose keys are in no order
+/// either. The index is made when they are there, which gives the same index sooner. A million is a transaction, since a roller parts none.
 pub(crate) fn fill(database: &Database, rows: usize, ids: Ids) {
     let rows = rows.to_string();
     let tenant = match ids {
-        Ids::Counted => "gen_random_uuid()",
+        Ids::Counted => "('00000000-0000-7000-9000-' || lpad((n % 1000 + 1)::text, 12, '0'))::uuid",
         Ids::Random => "(select id from tenants order by created_at desc limit 1)",
     };
-    let fill = "insert into usage_events (tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source)
-        select TENANT, '00000000-0000-7000-8000-000000000003', gen_random_uuid(), gen_random_uuid(), now(), now(), 1, n::text, 'fill'
-        from generate_series(1, ROWS) n";
+    let fill = "do $$ begin
+        for start in 1 .. ROWS by 1000000 loop
+            insert into usage_events (tenant_id, meter_id, dedup, payload_hash, occurred_at, received_at, quantity, event_id, source)
+            select TENANT, '00000000-0000-7000-8000-000000000003', gen_random_uuid(), gen_random_uuid(), now(), now(), 1, n::text, 'fill'
+            from generate_series(start, least(start + 999999, ROWS)) n;
+            commit;
+        end loop;
+    end $$";
+    add_tenants(database, 1000);
     database.administer(&[
         "do $$ begin
             execute 'drop index usage_events_' || to_char(now() at time zone 'UTC', 'YYYY_MM') || '_key';

@@ -7,7 +7,10 @@ use diesel::{
     sql_query, sql_types::BigInt,
 };
 
-use crate::{roller::Roller, stage::Database};
+use crate::{
+    roller::{Roller, add_tenants},
+    stage::Database,
+};
 
 /// Events that are added, and rolled up, at a time.
 pub(crate) const CHUNK: usize = 1_000_000;
@@ -22,13 +25,6 @@ select case when n % 200 = 0 then (select id from tenants order by created_at de
     '00000000-0000-7000-8000-000000000003', gen_random_uuid(), gen_random_uuid(), at, at, 1, n::text, 'past'
 from generate_series(FIRST, LAST) n, lateral (select now() - interval '30 days' * (1 - n::numeric / ROWS) as at) a";
 
-/// The other 199, older than the customer.
-const OTHERS: &str = "
-insert into tenants
-select r.* from tenants t, generate_series(1, 199) n, lateral jsonb_populate_record(t, jsonb_build_object(
-    'id', '00000000-0000-7000-9000-' || lpad(n::text, 12, '0'), 'slug', 'past-' || n, 'created_at', timestamptz '2020-01-01 00:00Z')) r
-where t.id = (select id from tenants order by created_at desc limit 1)";
-
 /// The history, and who rolls it up.
 pub(crate) struct Past<'a> {
     database: &'a Database,
@@ -37,7 +33,7 @@ pub(crate) struct Past<'a> {
 
 impl<'a> Past<'a> {
     pub(crate) fn start(database: &'a Database) -> Self {
-        database.administer(&[OTHERS]);
+        add_tenants(database, 199);
         Self {
             database,
             roller: Roller::start(database),

@@ -9,6 +9,15 @@ use usage::{Ledger, rollup};
 
 use crate::stage::Database;
 
+/// Tenants of the ids `00000000-0000-7000-9000-` and a number from 1 on, older than the customer.
+pub(crate) fn add_tenants(database: &Database, count: usize) {
+    let add = "insert into tenants
+        select r.* from tenants t, generate_series(1, COUNT) n, lateral jsonb_populate_record(t, jsonb_build_object(
+            'id', '00000000-0000-7000-9000-' || lpad(n::text, 12, '0'), 'slug', 'past-' || n, 'created_at', timestamptz '2020-01-01 00:00Z')) r
+        where t.id = (select id from tenants order by created_at desc limit 1)";
+    database.administer(&[&add.replace("COUNT", &count.to_string())]);
+}
+
 pub(crate) struct Roller {
     books: Arc<dyn UnitOfWork<dyn Ledger>>,
     runtime: Runtime,
