@@ -48,8 +48,7 @@ impl Roller {
 
     /// Notes which time the events are of that came.
     pub(crate) fn summarise(&self) {
-        let work = |store: &mut (dyn Ledger + 'static)| store.summarise_events();
-        let summarised = self.books.run(Scope::global(), work);
+        let summarised = self.books.run(Scope::global(), Ledger::summarise_events);
         self.runtime.block_on(summarised).unwrap();
     }
 
