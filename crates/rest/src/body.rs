@@ -3,11 +3,10 @@
 use std::{fmt, future::Future, pin::Pin};
 
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
-    error::PayloadError,
     http::{StatusCode, header},
-    web::{Bytes, Data},
+    web::{self, Bytes, Data},
 };
 use kernel::FieldError;
 use serde::{
@@ -17,7 +16,7 @@ use serde::{
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-use crate::{Problem, Services};
+use crate::{Problem, Services, packing::Packing};
 
 /// A JSON body. DTOs deny unknown fields, so a misspelt one is an answer and not a silence.
 #[derive(Debug)]
@@ -87,59 +86,55 @@ fn is_json(request: &HttpRequest) -> bool {
     })
 }
 
-/// The whole body, or a problem that says what is wrong with it: too large, or cut off.
+/// A body that was read before its handler, and left here for it.
+struct AlreadyRead(Bytes);
+
+/// Leaves a body that is read and unpacked for the next who asks.
+pub(crate) fn put_back(request: &HttpRequest, bytes: Bytes) {
+    request.extensions_mut().insert(AlreadyRead(bytes));
+}
+
+/// The whole body, unpacked, or a problem that says what is wrong with it: too large, or cut off.
 pub(crate) fn read_bytes(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let already = request.extensions_mut().remove::<AlreadyRead>();
     let services = request.app_data::<Data<Services>>();
     let limit = services.map_or(0, |services| services.settings.max_body_bytes);
-    let encoding = known_encoding(request);
-    let bytes = Bytes::from_request(request, payload);
+    let packing = Packing::of(request);
+    let payload = web::Payload::from_request(request, payload);
     async move {
-        encoding?;
-        bytes.await.map_err(|error| unreadable(&error, limit))
+        if let Some(AlreadyRead(bytes)) = already {
+            return Ok(bytes);
+        }
+        let packing = packing?;
+        let packed = payload.await.map_err(|_| unreadable())?;
+        let packed = packed.to_bytes_limited(limit).await;
+        let packed = packed.map_err(|_| too_large(limit))?;
+        let packed = packed.map_err(|_| unreadable())?;
+        let bytes = packing.unpack(packed, limit).await;
+        bytes
+            .map_err(|_| unreadable())?
+            .ok_or_else(|| too_large(limit))
     }
 }
 
-/// How a body may be packed. It is unpacked as it comes in, and what it holds then is what its limit counts.
-const ENCODINGS: &str = "gzip, deflate, zstd";
-
-/// Refuses what would be read as it is, and be no JSON.
-fn known_encoding(request: &HttpRequest) -> Result<(), Problem> {
-    let Some(encoding) = request.headers().get(header::CONTENT_ENCODING) else {
-        return Ok(());
-    };
-    let encoding = encoding.to_str().unwrap_or_default().trim();
-    let known = ENCODINGS.split(", ").chain(["identity"]);
-    if known
-        .into_iter()
-        .any(|known| encoding.eq_ignore_ascii_case(known))
-    {
-        return Ok(());
-    }
-    let problem = Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "request.unsupported_encoding",
-        format!("Send the body as it is, or packed by one of {ENCODINGS}."),
-    );
-    Err(problem.header(header::ACCEPT_ENCODING, ENCODINGS))
+fn too_large(limit: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "request.too_large",
+        format!("The body must be at most {limit} bytes."),
+    )
+    .with("max_bytes", limit)
 }
 
-fn unreadable(error: &actix_web::Error, limit: usize) -> Problem {
-    match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "request.too_large",
-            format!("The body must be at most {limit} bytes."),
-        )
-        .with("max_bytes", limit),
-        _ => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "request.unreadable_body",
-            "The body could not be read to its end.",
-        ),
-    }
+fn unreadable() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "request.unreadable_body",
+        "The body could not be read to its end.",
+    )
 }
 
 /// Parses JSON: 400 when it is none, 422 naming the field when a value does not fit.

@@ -6,19 +6,22 @@
 use actix_web::{
     Error, HttpMessage, HttpResponse,
     body::{self, BoxBody, MessageBody},
-    dev::{Payload, ServiceRequest, ServiceResponse},
+    dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
-    web::{Bytes, Data},
+    web::Data,
 };
 use app::idempotency::{Answer, Idempotency, Outcome, Reservation};
 use kernel::CommandRef;
 use serde_json::Value;
 
-use crate::{Caller, Problem, Services, body::read_bytes};
+use crate::{
+    Caller, Problem, Services,
+    body::{put_back, read_bytes},
+};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -71,10 +74,11 @@ async fn reserve(
     let principal = Caller::or_anonymous(http).await?;
     let bytes = read_bytes(http, payload).await?;
     let target = format!("{} {}", http.method(), http.uri());
-    request.set_payload(replay_payload(bytes.clone()));
-    Ok(idempotency
+    let reserved = idempotency
         .reserve(&principal, key, &target, &bytes)
-        .await?)
+        .await?;
+    put_back(http, bytes);
+    Ok(reserved)
 }
 
 /// Keeps the answer for replays, or frees the key when nothing was done.
@@ -187,10 +191,4 @@ fn without(body: &[u8], secrets: &[&str]) -> Vec<u8> {
         object.insert((*secret).to_owned(), Value::Null);
     }
     serde_json::to_vec(&object).unwrap_or_default()
-}
-
-fn replay_payload(bytes: Bytes) -> Payload {
-    let (_, mut payload) = actix_http::h1::Payload::create(true);
-    payload.unread_data(bytes);
-    Payload::from(payload)
 }

@@ -41,6 +41,7 @@ pub mod identity;
 mod methods;
 pub mod metrics;
 pub mod openapi;
+mod packing;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;
@@ -107,13 +108,11 @@ pub fn serve(
     let rendered = Data::new(openapi::Rendered(json));
     let methods = Data::new(methods::Methods::of(&document));
     let services = Data::new(services);
-    let max_body = services.settings.max_body_bytes;
     let server = HttpServer::new(move || {
         let (app, _) = assemble(App::new());
         app.app_data(services.clone())
             .app_data(rendered.clone())
             .app_data(methods.clone())
-            .app_data(web::PayloadConfig::new(max_body))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
             .service(web::redirect("/docs", "/docs/"))
             .default_service(web::route().to(edge::no_route))

@@ -242,6 +242,24 @@ async fn bodies_may_be_packed_and_their_limit_counts_what_they_hold() {
 }
 
 #[actix_web::test]
+async fn a_packed_body_may_come_with_a_key() {
+    let app = TestApp::start().await;
+    let ann = app.register("ann@example.com").await;
+    let send = || {
+        let request = ann.request(Method::POST, "/v1/events");
+        let request = request.header(header::CONTENT_ENCODING, "gzip");
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let request = request.header("Idempotency-Key", "once");
+        let body = gzip(br#"{"id":"a","metric":"chat"}"#);
+        async move { read(request.body(body).send().await.unwrap()).await }
+    };
+    for _ in 0..2 {
+        let (status, body) = send().await;
+        assert_eq!((status, counts(&body)), (StatusCode::OK, [1, 0, 0, 0]));
+    }
+}
+
+#[actix_web::test]
 async fn text_that_cannot_be_stored_is_refused_event_by_event() {
     let app = TestApp::start().await;
     let ann = app.register("ann@example.com").await;
