@@ -294,13 +294,20 @@ create or replace function app.usage_zones(tenants uuid[]) returns table (tenant
     select t.id, t.timezone from public.tenants t where t.id = any (tenants)
 $$;
 
--- After a database was restored from a dump its transaction ids start again from the bottom, below the watermark. Run once, as the owner,
--- before the services start: what was not rolled up is given a new id, and the watermark follows.
+-- After a database was restored from a dump its transaction ids start again from the bottom, below the watermark. Gives its events ids of
+-- this life: one below all others to what is rolled up, a new one to what is not, which the watermark takes too. Every migration does it,
+-- since nothing may be written or rolled up before; where there is nothing to do, it does nothing.
 create or replace function app.rebase_usage_watermark() returns void language plpgsql as $$
+declare
+    mark bigint;
+    present constant bigint := pg_current_xact_id()::text::bigint;
 begin
-    update public.usage_events set txid = pg_current_xact_id()::text::bigint
-        where txid >= (select w.txid from public.usage_watermark w);
-    update public.usage_watermark set txid = pg_current_xact_id()::text::bigint, moved_at = now();
+    select w.txid into mark from public.usage_watermark w for update;
+    if mark <= present then
+        return;
+    end if;
+    update public.usage_events set txid = case when txid < mark then 0 else present end where txid > 0;
+    update public.usage_watermark set txid = present, moved_at = now();
 end $$;
 
 grant execute on function app.usage_month(timestamptz), app.usage_received_at(), app.usage_snapshot(),

@@ -32,7 +32,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
     tokio::select! {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
-        checked = pg.wait_for_safe_role() => checked?,
+        checked = pg.wait_until_safe() => checked?,
     }
     let address = (config.http.bind, config.http.port);
     let listener = TcpListener::bind(address)?;

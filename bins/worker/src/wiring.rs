@@ -41,7 +41,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let mut stop = std::pin::pin!(stop);
     tokio::select! {
         () = &mut stop => return Ok(()),
-        checked = pg.wait_for_safe_role() => checked?,
+        checked = pg.wait_until_safe() => checked?,
     }
     tracing::info!(
         queue = config.worker.queue,

@@ -125,6 +125,10 @@ impl Migrator {
                 .map(ToString::to_string)
                 .collect();
             apply_replaceable(conn, !ran.is_empty())?;
+            // A restored database gets here before anything writes to it.
+            sql_query("select app.rebase_usage_watermark()")
+                .execute(conn)
+                .map_err(|error| failed("rebase", error))?;
             Ok(ran)
         })
     }

@@ -20,6 +20,7 @@ use crate::{
     PgTx,
     error::store_error,
     tx::{Open, PgUnitOfWork},
+    usage::AFTER_A_RESTORE,
 };
 
 /// How to reach the database.
@@ -139,13 +140,40 @@ impl Pg {
         Ok(())
     }
 
-    /// As [`Pg::refuse_unsafe_role`], for as long as it takes the database to be there: it may be started after us.
+    /// Refuses a database that was restored from a dump and not migrated since. Its transactions are numbered anew, so events that are
+    /// written there count as rolled up.
     ///
     /// # Errors
-    /// [`StoreError::Unexpected`] when the role is not safe.
-    pub async fn wait_for_safe_role(&self) -> Result<(), StoreError> {
+    /// [`StoreError::Unexpected`] when it is one; [`StoreError::Unavailable`] when the database cannot be asked.
+    async fn refuse_another_life(&self) -> Result<(), StoreError> {
+        let another = self.ask(|conn| {
+            let migrated = "select to_regclass('public.usage_watermark') is not null as answer";
+            if !sql_query(migrated).get_result::<Answer>(conn)?.answer {
+                return Ok(false);
+            }
+            let ahead = "select exists (
+                select from usage_watermark where txid > pg_snapshot_xmax(pg_current_snapshot())::text::bigint) as answer";
+            Ok(sql_query(ahead).get_result::<Answer>(conn)?.answer)
+        });
+        if another.await? {
+            return Err(StoreError::Unexpected(format!(
+                "the database was restored: {AFTER_A_RESTORE}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Waits until the database is there, as it may be started after us, and then refuses it when it, or our role in it, is not safe.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`], as [`Pg::refuse_unsafe_role`], and for a database that was restored and not migrated since.
+    pub async fn wait_until_safe(&self) -> Result<(), StoreError> {
         loop {
-            match self.refuse_unsafe_role().await {
+            let checked = async {
+                self.refuse_unsafe_role().await?;
+                self.refuse_another_life().await
+            };
+            match checked.await {
                 Err(StoreError::Unavailable(error)) => {
                     tracing::warn!(error, "the database is away; trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;

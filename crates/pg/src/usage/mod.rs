@@ -32,6 +32,7 @@ mod versions;
 
 use events::Tenancy;
 pub use intake::GroupCommit;
+pub(crate) use rollup::AFTER_A_RESTORE;
 pub(crate) use totals::{AddingMeter, current_watermark, metered_total};
 
 use std::collections::BTreeSet;

@@ -74,6 +74,10 @@ from touched t left join app.usage_zones(array(select distinct tenant_id from to
 /// What a step needs to group and sort in memory; the default is too little by a little, and a step that spills takes twice as long.
 const ENOUGH_MEMORY: &str = "set local work_mem = '64MB'";
 
+/// What to do about a watermark that is ahead.
+pub(crate) const AFTER_A_RESTORE: &str =
+    "after a restore from a dump run `plinth-migrate up` before the services";
+
 const SET_WATERMARK: &str = "update usage_watermark set txid = $1, moved_at = now()";
 
 pub(super) fn move_events(conn: &mut PgConnection, at_most: u32) -> Result<Moved, StoreError> {
@@ -88,8 +92,7 @@ pub(super) fn move_events(conn: &mut PgConnection, at_most: u32) -> Result<Moved
     let Some(mark) = mark else { return Ok(nothing) };
     if mark.next < mark.txid {
         return Err(StoreError::Unexpected(format!(
-            "the watermark of usage is at transaction {}, and the database only at {}: after a restore from a dump \
-             run select app.rebase_usage_watermark()",
+            "the watermark of usage is at transaction {}, and the database only at {}: {AFTER_A_RESTORE}",
             mark.txid, mark.next
         )));
     }

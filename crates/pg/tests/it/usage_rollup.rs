@@ -3,7 +3,11 @@
 use std::{sync::mpsc, time::Duration};
 
 use kernel::{Scope, StoreError};
-use usage::{IngestError, Item, Ledger, Options, Store, ingest, rollup};
+use pg::migrate::Migrator;
+use usage::{
+    Filter, Granularity, GroupBy, IngestError, Item, Ledger, Options, Store, UsageRequest, ingest,
+    rollup,
+};
 
 use crate::usage_fixture::{Fixture, event};
 
@@ -132,15 +136,48 @@ async fn a_transaction_that_is_larger_than_a_step_is_a_step() {
     assert_eq!(fixture.number(ROLLED), 910);
 }
 
+/// What was sent, as a client is told.
+async fn total(fixture: &Fixture) -> String {
+    let request = UsageRequest {
+        metrics: vec!["chat".to_owned()],
+        from: None,
+        to: None,
+        granularity: Granularity::Total,
+        group_by: GroupBy::default(),
+        filter: Filter::default(),
+        timezone: None,
+    };
+    let rows = fixture.read(&request, 10).await;
+    rows.iter().map(|row| row.quantity.to_string()).collect()
+}
+
 #[tokio::test]
 async fn a_watermark_from_another_life_of_the_database_stops_the_roller() {
     let fixture = Fixture::new("UTC").await;
-    fixture.execute("update usage_watermark set txid = 1000000000000");
+    fixture.ingest(batch("rolled", 7)).await;
+    fixture.roll_all(7).await;
+    fixture.ingest(batch("fresh", 2)).await;
+    // What a restored cluster finds: the numbers of the old one, far ahead of its own.
+    fixture.execute("update usage_events set txid = txid + 1000000000000");
+    fixture.execute("update usage_watermark set txid = txid + 1000000000000");
     assert!(matches!(
         fixture.books.roll(100).await,
         Err(StoreError::Unexpected(_))
     ));
-    fixture.execute("select app.rebase_usage_watermark()");
+    let pg = fixture.db.pg();
+    assert!(matches!(
+        pg.wait_until_safe().await,
+        Err(StoreError::Unexpected(_))
+    ));
+    let mut migrator = Migrator::connect(&fixture.db.owner_url()).unwrap();
+    migrator.up().unwrap();
+    pg.wait_until_safe().await.unwrap();
+    assert_eq!(total(&fixture).await, "18");
     fixture.ingest(batch("after", 4)).await;
-    fixture.roll_all(4).await;
+    fixture.roll_all(6).await;
+    assert_eq!(fixture.text("select sum(sum) from usage_rollups"), "26");
+    assert_eq!(total(&fixture).await, "26");
+    fixture.execute("select app.rebase_usage_watermark()");
+    assert_eq!(fixture.roll().await, 0, "a second time does nothing");
+    assert_eq!(total(&fixture).await, "26");
 }
