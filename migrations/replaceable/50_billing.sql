@@ -41,14 +41,21 @@ end $$;
 revoke execute on function app.apply_due_plan_changes(timestamptz, integer) from public;
 grant execute on function app.apply_due_plan_changes(timestamptz, integer) to plinth_worker;
 
--- What came in since `since`, of meters that some quota counts, up to the oldest transaction that still runs: one row with that mark and no
--- tenant, and then a row for each tenant and meter. After a restore the mark may lie ahead of the numbers of transactions; then nothing that
--- came in since is known, and the next look starts from here.
-create or replace function app.touched_quotas(since bigint)
+-- What came in since `since`, of meters that some quota counts, up to the oldest transaction that still runs, or before the transaction whose
+-- events would be more than `at_most`; one larger than that is looked at whole. One row with the mark that it ends at and no tenant, and then a
+-- row for each tenant and meter. After a restore the mark may lie ahead of the numbers of transactions; then nothing that came in since is
+-- known, and the next look starts from here.
+drop function if exists app.touched_quotas(bigint);
+create or replace function app.touched_quotas(since bigint, at_most integer default 2147483647)
     returns table (upto bigint, tenant_id uuid, metric text, first_at timestamptz, last_at timestamptz)
     language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-    with horizon as (
-        select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as upto
+    with oldest as (
+        select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as running
+    ), horizon as (
+        select coalesce((
+            select greatest(e.txid, since + 1) from public.usage_events e
+            where e.txid >= since and e.txid < o.running order by e.txid offset at_most limit 1
+        ), o.running) as upto from oldest o
     ), touched as (
         select e.tenant_id, e.meter_id, min(e.occurred_at) as first_at, max(e.occurred_at) as last_at
         from public.usage_events e, horizon h
@@ -68,8 +75,8 @@ create or replace function app.touched_quotas(since bigint)
        or exists (select from public.tenant_entitlement_overrides o
                   where o.tenant_id = n.tenant_id and o.kind = 'quota' and o.metric = n.metric)
 $$;
-revoke execute on function app.touched_quotas(bigint) from public;
-grant execute on function app.touched_quotas(bigint) to plinth_worker;
+revoke execute on function app.touched_quotas(bigint, integer) from public;
+grant execute on function app.touched_quotas(bigint, integer) to plinth_worker;
 
 -- Whether the transaction may give tenants what their plan does not. The API asks for the same permission before it calls; this is the second
 -- lock, on whom the transaction is for: a person who has the permission over the whole deployment, or no person at all, as with the

@@ -56,6 +56,8 @@ pub struct Look {
     pub to: i64,
     /// What came in, of meters that some quota counts.
     pub touched: Vec<Touched>,
+    /// Whether there is more to look at, from its end on.
+    pub more: bool,
 }
 
 /// The thresholds that are reached. Nought is reached by nothing.

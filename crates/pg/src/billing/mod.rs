@@ -233,8 +233,12 @@ impl Thresholds for PgTx {
 }
 
 impl QuotaWatch for PgTx {
-    fn look(&mut self) -> Result<Look, StoreError> {
-        thresholds::look(self.conn())
+    fn looked_until(&mut self) -> Result<i64, StoreError> {
+        thresholds::looked_until(self.conn())
+    }
+
+    fn look(&mut self, from: i64, at_most: u32) -> Result<Look, StoreError> {
+        thresholds::look(self.conn(), from, at_most)
     }
 
     fn looked(&mut self, look: &Look) -> Result<(), StoreError> {

@@ -4,7 +4,9 @@ use billing::threshold::{Look, Reached, Touched};
 use diesel::{
     ExpressionMethods, PgConnection, QueryDsl, QueryableByName, RunQueryDsl, delete, insert_into,
     sql_query,
-    sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{
+        Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+    },
     update,
 };
 use kernel::{StoreError, TenantId};
@@ -90,6 +92,8 @@ pub(super) fn end_grace(
 struct TouchedRow {
     #[diesel(sql_type = BigInt)]
     upto: i64,
+    #[diesel(sql_type = Bool)]
+    more: bool,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     tenant_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -111,18 +115,31 @@ impl TouchedRow {
     }
 }
 
-pub(super) fn look(conn: &mut PgConnection) -> Result<Look, StoreError> {
-    let from: i64 = quota_watch::table
+pub(super) fn looked_until(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    quota_watch::table
         .select(quota_watch::txid)
         .first(conn)
-        .map_err(store_error)?;
-    let rows: Vec<TouchedRow> = sql_query("select * from app.touched_quotas($1)")
-        .bind::<BigInt, _>(from)
-        .load(conn)
-        .map_err(store_error)?;
-    let to = rows.first().map_or(from, |row| row.upto);
+        .map_err(store_error)
+}
+
+pub(super) fn look(conn: &mut PgConnection, from: i64, at_most: u32) -> Result<Look, StoreError> {
+    let rows: Vec<TouchedRow> = sql_query(
+        "select t.*, t.upto < pg_snapshot_xmin(pg_current_snapshot())::text::bigint as more from app.touched_quotas($1, $2) t",
+    )
+    .bind::<BigInt, _>(from)
+    .bind::<Integer, _>(i32::try_from(at_most).unwrap_or(i32::MAX))
+    .load(conn)
+    .map_err(store_error)?;
+    let (to, more) = rows
+        .first()
+        .map_or((from, false), |row| (row.upto, row.more));
     let touched = rows.into_iter().filter_map(TouchedRow::read).collect();
-    Ok(Look { from, to, touched })
+    Ok(Look {
+        from,
+        to,
+        touched,
+        more,
+    })
 }
 
 pub(super) fn looked(conn: &mut PgConnection, look: &Look) -> Result<(), StoreError> {

@@ -233,6 +233,7 @@ macro_rules! contract_tests {
                 old_thresholds_are_forgotten
                 a_grace_is_remembered_until_it_ends
                 metered_use_is_found_until_the_mark_moves
+                a_backlog_is_looked_at_step_by_step
             }
             resources {
                 a_thing_is_there_until_it_is_removed

@@ -3,11 +3,12 @@
 use std::time::Duration as Pause;
 
 use billing::{
-    Crossing, QuotaWatch,
+    Crossing,
     threshold::{Look, Reached, Touched},
 };
 use kernel::{Scope, StoreError, TenantId};
 use time::{Duration, OffsetDateTime};
+use usage::ingest::MeteredEvent;
 
 use super::{
     Backend, fixture, run,
@@ -148,8 +149,11 @@ pub async fn a_grace_is_remembered_until_it_ends(backend: &impl Backend) {
 }
 
 async fn look(backend: &impl Backend) -> Look {
-    let look: Result<Look, StoreError> =
-        run(backend.quota_watch(), Scope::global(), QuotaWatch::look).await;
+    let look: Result<Look, StoreError> = run(backend.quota_watch(), Scope::global(), |store| {
+        let from = store.looked_until()?;
+        store.look(from, 1_000)
+    })
+    .await;
     look.unwrap()
 }
 
@@ -212,4 +216,50 @@ pub async fn metered_use_is_found_until_the_mark_moves(backend: &impl Backend) {
     looked(backend, first).await;
     let (_, of) = found(backend, id).await;
     assert_eq!(of, touched(at(30), at(30)));
+}
+
+/// A long backlog is looked at step by step. Each step begins where the one before ended, and together they find everything once; a
+/// transaction that is larger than a step is a step.
+pub async fn a_backlog_is_looked_at_step_by_step(backend: &impl Backend) {
+    let id = tenant_on(backend, "acme", "free").await.tenant_id;
+    let tasks = standard_meter(backend, "task_completed").await;
+    let at = |second: i64| -> OffsetDateTime { fixture::at(second) };
+    for (name, events) in [("a", 2), ("b", 7), ("c", 1), ("d", 2)] {
+        let sent = (0..events).map(|n| event(&tasks, &format!("{name}{n}"), at(n), 1));
+        let sent: Vec<MeteredEvent<'static>> = sent.collect();
+        append(backend, id, sent).await;
+    }
+    let all = |looks: &[Look]| {
+        let touched = looks.iter().flat_map(|look| &look.touched);
+        touched
+            .filter(|one| one.tenant_id == id)
+            .map(|one| one.last_at)
+            .max()
+    };
+    for _ in 0..1_000 {
+        let looks: Result<Vec<Look>, StoreError> =
+            run(backend.quota_watch(), Scope::global(), |store| {
+                let mut looks: Vec<Look> = Vec::new();
+                let mut from = store.looked_until()?;
+                loop {
+                    let look = store.look(from, 3)?;
+                    assert_eq!(look.from, from);
+                    assert!(!look.more || look.to > from, "it gets nowhere");
+                    from = look.to;
+                    let more = look.more;
+                    looks.push(look);
+                    if !more {
+                        return Ok(looks);
+                    }
+                }
+            })
+            .await;
+        let looks = looks.unwrap();
+        let steps = looks.iter().filter(|look| !look.touched.is_empty());
+        if steps.count() >= 3 && all(&looks) == Some(at(6)) {
+            return;
+        }
+        tokio::time::sleep(Pause::from_millis(10)).await;
+    }
+    panic!("not everything was found, or all at once");
 }

@@ -84,7 +84,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.tenant_policy(text) 8865b0a92ad92f2f", PURE),
         ("app.touch_api_keys(uuid[],uuid[],timestamp with time zone[]) 98fd771b17b06921", TOUCH),
         ("app.touch_updated_at() 85400a5a23d2376a", TRIGGER),
-        ("app.touched_quotas(bigint) 32e31d82921203ce", METERS),
+        ("app.touched_quotas(bigint,integer) 360cc5b6597a61bb", METERS),
         ("app.unsettled_usage(timestamp with time zone,timestamp with time zone) ffe7ba27855b75ec", SETTLED),
         ("app.usage_events_before(uuid,uuid[],timestamp with time zone,timestamp with time zone) d27524e2e6fc88ce", READS_AS_CALLER),
         ("app.usage_meters(boolean,uuid[],integer[],text[]) b272fe93eeaa7e28", INGEST),

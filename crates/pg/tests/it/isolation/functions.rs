@@ -67,7 +67,7 @@ pub(super) const FUNCTIONS: Gate = Gate {
         ("plinth_worker: app.expired_invitations(timestamp with time zone,integer)", WORKER),
         ("plinth_worker: app.long_frozen_tenants(timestamp with time zone,integer)", WORKER),
         ("plinth_worker: app.summarise_usage_events()", WORKER),
-        ("plinth_worker: app.touched_quotas(bigint)", WORKER),
+        ("plinth_worker: app.touched_quotas(bigint,integer)", WORKER),
         ("plinth_worker: app.usage_zones(uuid[])", WORKER),
     ],
 };

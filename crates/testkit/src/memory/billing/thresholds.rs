@@ -77,9 +77,13 @@ impl Thresholds for MemoryTx {
 }
 
 impl QuotaWatch for MemoryTx {
-    fn look(&mut self) -> Result<Look, StoreError> {
-        let from = self.tables.billing.watched;
-        let (to, used) = self.usage_since(from);
+    fn looked_until(&mut self) -> Result<i64, StoreError> {
+        Ok(i64::try_from(self.tables.billing.watched).unwrap_or(i64::MAX))
+    }
+
+    fn look(&mut self, from: i64, at_most: u32) -> Result<Look, StoreError> {
+        let start = usize::try_from(from).unwrap_or(usize::MAX);
+        let (to, used, more) = self.usage_since(start, at_most as usize);
         let mut touched: BTreeMap<(TenantId, String), Touched> = BTreeMap::new();
         for (tenant_id, metric, at) in used {
             if !self.is_metered_by_a_quota(tenant_id, &metric) {
@@ -96,11 +100,11 @@ impl QuotaWatch for MemoryTx {
             one.first_at = one.first_at.min(at);
             one.last_at = one.last_at.max(at);
         }
-        let mark = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         Ok(Look {
-            from: mark(from),
-            to: mark(to),
+            from,
+            to: i64::try_from(to).unwrap_or(i64::MAX),
             touched: touched.into_values().collect(),
+            more,
         })
     }
 

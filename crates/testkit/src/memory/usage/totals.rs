@@ -13,14 +13,16 @@ impl MemoryTx {
     pub(in crate::memory) fn usage_since(
         &self,
         since: usize,
-    ) -> (usize, Vec<(TenantId, String, OffsetDateTime)>) {
+        at_most: usize,
+    ) -> (usize, Vec<(TenantId, String, OffsetDateTime)>, bool) {
         let usage = &self.tables.usage;
-        let events = usage.events.iter().take(usage.committed).skip(since);
+        let end = usage.committed.min(since.saturating_add(at_most));
+        let events = usage.events.iter().take(end).skip(since);
         let used = events.filter_map(|event| {
             let key = self.key_of_meter(event.tenant_id, event.metered.meter_id)?;
             Some((event.tenant_id, key, event.metered.occurred_at))
         });
-        (usage.committed, used.collect())
+        (end, used.collect(), end < usage.committed)
     }
 
     /// A watermark that everything committed by now is behind, and nothing else: the number of events.
