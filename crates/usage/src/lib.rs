@@ -21,6 +21,7 @@
 //! | [`raw`] | events as they were sent |
 //! | [`retention`] | how long events themselves are kept |
 //! | [`bucket`] | cutting a range into buckets of a time zone |
+//! | `calendar` | which day an instant belongs to |
 //! | [`day`] | the daily close |
 //! | [`permissions`] | what a principal needs |
 //! | [`ports`] | [`Store`], for requests of a tenant; [`Intake`] and [`GroupStore`], for many at once; [`Ledger`], for the worker |
@@ -32,6 +33,7 @@
 pub mod batch;
 pub mod breakdown;
 pub mod bucket;
+mod calendar;
 pub mod day;
 pub mod dimension;
 pub mod event;

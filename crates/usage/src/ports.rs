@@ -13,7 +13,7 @@ use crate::{
     ingest::{Admitted, Appended, Batch, IngestError, MeteredEvent, Receipt},
     query::{After, UsageQuery, UsageRow},
     raw::{EventsQuery, Found, Place, StoredEvent},
-    rollup::Moved,
+    rollup::{Moved, Span},
 };
 
 /// What requests of a tenant need.
@@ -227,7 +227,20 @@ pub trait Ledger: audit::Trail {
     /// [`StoreError`]; [`StoreError::Unexpected`] when the watermark is ahead of the database, as after a restore from a dump.
     fn move_events(&mut self, at_most: u32) -> Result<Moved, StoreError>;
 
-    /// Adds days that are not there, and reopens those that are closed.
+    /// Reopens the days that have a part of one of `spans` and are closed, and says which days have one, closed or not. MUST hold them all
+    /// until the transaction ends, and wait for whoever holds one: it may be closing it without what has just been moved.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn reopen_days(&mut self, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError>;
+
+    /// The days of the same tenants whose dates, in whatever zone, are within three days of one of `spans`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn days_near(&mut self, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError>;
+
+    /// Writes days down, to be closed, in place of those of the same tenants and dates.
     ///
     /// # Errors
     /// [`StoreError`].

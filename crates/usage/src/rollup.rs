@@ -4,12 +4,12 @@
 //! committed or will never be, so a writer that commits late is behind the horizon and is not passed over. Events, buckets and the
 //! watermark move in one transaction: a roller that dies has done nothing.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use kernel::{StoreError, TenantId};
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::{Ledger, day::UsageDay};
+use crate::{Ledger, calendar, day::zone_or_utc};
 
 /// Events that one step moves, so that a long backlog is many short transactions.
 pub const STEP: u32 = 50_000;
@@ -30,11 +30,33 @@ pub struct Step {
 pub struct Moved {
     /// How many events, and whether the step stopped short of the horizon.
     pub step: Step,
-    /// Which buckets of whom were touched, each with the name of the tenant's time zone.
-    pub touched: Vec<(TenantId, String, OffsetDateTime)>,
+    /// Which buckets of whom were touched.
+    pub touched: Vec<Touched>,
 }
 
-/// Moves one step of events, at most about `at_most`, and opens the days they fall on; a closed day is reopened.
+/// A bucket that events were moved into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// Whose bucket.
+    pub tenant_id: TenantId,
+    /// The name of the time zone that the tenant is in.
+    pub timezone: String,
+    /// Its first instant.
+    pub bucket: OffsetDateTime,
+}
+
+/// A stretch of a tenant's time, from the first instant of a bucket to that of another or the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Whose time.
+    pub tenant_id: TenantId,
+    /// The first bucket.
+    pub first: OffsetDateTime,
+    /// The last bucket.
+    pub last: OffsetDateTime,
+}
+
+/// Moves one step of events, at most about `at_most`, and opens the days they belong to; a closed day is reopened.
 ///
 /// Any number of rollers may run: one moves, the others find nothing to do.
 ///
@@ -42,23 +64,30 @@ pub struct Moved {
 /// [`StoreError`]; nothing has moved then.
 pub fn roll(store: &mut dyn Ledger, at_most: u32) -> Result<Step, StoreError> {
     let moved = store.move_events(at_most)?;
-    let days: BTreeSet<(TenantId, Date, String)> = moved
-        .touched
-        .into_iter()
-        .map(|(tenant_id, zone, bucket)| {
-            (
-                tenant_id,
-                crate::day::zone_or_utc(&zone).day_of(bucket),
-                zone,
-            )
-        })
-        .collect();
-    let days: Vec<UsageDay> = days
-        .into_iter()
-        .map(|(tenant_id, day, zone)| UsageDay::new(tenant_id, day, &zone))
-        .collect();
-    if !days.is_empty() {
-        store.open_days(&days)?;
+    if moved.touched.is_empty() {
+        return Ok(moved.step);
+    }
+    let known = store.reopen_days(&spans(&moved.touched))?;
+    let dayless = calendar::outside(&known, moved.touched);
+    if !dayless.is_empty() {
+        let near = store.days_near(&spans(&dayless))?;
+        store.open_days(&calendar::days_for(near, &dayless))?;
     }
     Ok(moved.step)
+}
+
+/// What was touched on each tenant's dates.
+fn spans(touched: &[Touched]) -> Vec<Span> {
+    let mut spans: BTreeMap<(TenantId, Date), Span> = BTreeMap::new();
+    for touched in touched {
+        let (tenant_id, at) = (touched.tenant_id, touched.bucket);
+        let date = zone_or_utc(&touched.timezone).day_of(at);
+        let span = spans.entry((tenant_id, date)).or_insert(Span {
+            tenant_id,
+            first: at,
+            last: at,
+        });
+        (span.first, span.last) = (span.first.min(at), span.last.max(at));
+    }
+    spans.into_values().collect()
 }

@@ -2,29 +2,77 @@
 
 use bigdecimal::BigDecimal;
 use diesel::{
-    OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types as sql,
+    OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
+    sql_query, sql_types as sql,
 };
-use kernel::{Quantity, StoreError, TenantId};
+use kernel::{StoreError, TenantId};
 use time::{Date, OffsetDateTime};
 use usage::{
-    Buckets, Filter, GroupBy,
+    Aggregation, Meter,
     day::{HeldDay, MeterDay, UsageDay},
-    query::UsageQuery,
+    rollup::Span,
 };
 use uuid::Uuid;
 
-use super::{meters, read};
+use super::meters;
 use crate::error::{store_error, unreadable};
 
-/// A day whose tenant moved to another zone since takes the new one over. Rows that need no change are not written again.
+/// Days that have a part of a span. No zone is further from UTC than a day, and no day longer than two.
+const OVERLAPPING: &str = "
+select d.tenant_id, d.day, d.timezone, d.starts_at, d.ends_at, d.state = 'closed' as is_closed
+from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as g (tenant_id, first, last)
+join usage_days d on d.tenant_id = g.tenant_id and d.starts_at <= g.last and d.ends_at > g.first
+    and d.day between (g.first at time zone 'UTC')::date - 3 and (g.last at time zone 'UTC')::date + 3
+order by d.tenant_id, d.day for no key update of d";
+
+const NEAR: &str = "
+select distinct d.tenant_id, d.day, d.timezone, d.starts_at, d.ends_at, d.state = 'closed' as is_closed
+from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as g (tenant_id, first, last)
+join usage_days d on d.tenant_id = g.tenant_id
+    and d.day between (g.first at time zone 'UTC')::date - 3 and (g.last at time zone 'UTC')::date + 3";
+
+const REOPEN: &str = "
+update usage_days d set state = 'reopened' from unnest($1::uuid[], $2::date[]) as g (tenant_id, day)
+where d.tenant_id = g.tenant_id and d.day = g.day and d.state = 'closed'";
+
+pub(super) fn reopen(conn: &mut PgConnection, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
+    let held = of_spans(conn, OVERLAPPING, spans)?;
+    let closed: Vec<&Known> = held.iter().filter(|day| day.is_closed).collect();
+    if !closed.is_empty() {
+        sql_query(REOPEN)
+            .bind::<sql::Array<sql::Uuid>, _>(column(&closed, |day| day.tenant_id))
+            .bind::<sql::Array<sql::Date>, _>(column(&closed, |day| day.day))
+            .execute(conn)
+            .map_err(store_error)?;
+    }
+    Ok(held.into_iter().map(UsageDay::from).collect())
+}
+
+pub(super) fn near(conn: &mut PgConnection, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
+    let near = of_spans(conn, NEAR, spans)?;
+    Ok(near.into_iter().map(UsageDay::from).collect())
+}
+
+fn of_spans(
+    conn: &mut PgConnection,
+    question: &str,
+    spans: &[Span],
+) -> Result<Vec<Known>, StoreError> {
+    sql_query(question)
+        .bind::<sql::Array<sql::Uuid>, _>(column(spans, |span| span.tenant_id.as_uuid()))
+        .bind::<sql::Array<sql::Timestamptz>, _>(column(spans, |span| span.first))
+        .bind::<sql::Array<sql::Timestamptz>, _>(column(spans, |span| span.last))
+        .load(conn)
+        .map_err(store_error)
+}
+
 const OPEN: &str = "
 insert into usage_days as d (tenant_id, day, timezone, starts_at, ends_at)
 select * from unnest($1::uuid[], $2::date[], $3::text[], $4::timestamptz[], $5::timestamptz[]) as g (tenant_id, day, a, b, c)
 order by g.tenant_id, g.day
 on conflict (tenant_id, day) do update set
     state = case d.state when 'open' then 'open' else 'reopened' end,
-    timezone = excluded.timezone, starts_at = excluded.starts_at, ends_at = excluded.ends_at
-where d.state = 'closed' or d.timezone <> excluded.timezone";
+    timezone = excluded.timezone, starts_at = excluded.starts_at, ends_at = excluded.ends_at";
 
 pub(super) fn open(conn: &mut PgConnection, days: &[UsageDay]) -> Result<(), StoreError> {
     sql_query(OPEN)
@@ -105,7 +153,10 @@ const RECONCILE: &str = "
 with mark as materialized (
     select txid from usage_watermark
 ), rolled as (
-    select meter_id, sum(sum) as sum, sum(count)::bigint as count, min(min) as min, max(max) as max
+    select meter_id, sum(sum) as sum, sum(count)::bigint as count, min(min) as min, max(max) as max,
+        (array_agg(last_value order by last_at desc, last_received_at desc, last_dedup desc)
+            filter (where last_value is not null))[1] as latest,
+        count(distinct nullif(value_hash, '00000000-0000-0000-0000-000000000000'))::numeric as different
     from usage_rollups where tenant_id = $1 and bucket >= $2 and bucket < $3 group by meter_id
 ), raw as (
     select meter_id, sum(quantity) as sum, count(*) as count
@@ -116,70 +167,35 @@ with mark as materialized (
 )
 -- What is not kept any more was compared before it went: a day that it belongs to can only be taken as it is rolled up.
 select coalesce(r.meter_id, e.meter_id) as meter_id, coalesce(r.sum, 0) as sum, coalesce(r.count, 0) as count,
-    coalesce(r.min, 0) as min, coalesce(r.max, 0) as max,
+    coalesce(r.min, 0) as min, coalesce(r.max, 0) as max, coalesce(r.latest, 0) as latest, coalesce(r.different, 0) as different,
     case when gone.is_part then coalesce(r.sum, 0) else coalesce(e.sum, 0) end as raw_sum,
-    case when gone.is_part then coalesce(r.count, 0) else coalesce(e.count, 0) end as raw_count, (select txid from mark) as watermark
+    case when gone.is_part then coalesce(r.count, 0) else coalesce(e.count, 0) end as raw_count
 from rolled r full join raw e on e.meter_id = r.meter_id
     cross join (select exists (select from usage_dropped_partitions where first_at < $3 and last_at >= $2) as is_part) as gone
 order by 1";
+
+/// A day of many millions of events takes longer to read than a request may.
+const PATIENCE: &str = "set local statement_timeout = '10min'";
 
 pub(super) fn reconcile(
     conn: &mut PgConnection,
     day: &UsageDay,
 ) -> Result<Vec<MeterDay>, StoreError> {
+    conn.batch_execute(PATIENCE).map_err(store_error)?;
     let rows: Vec<Reconciled> = sql_query(RECONCILE)
         .bind::<sql::Uuid, _>(day.tenant_id.as_uuid())
         .bind::<sql::Timestamptz, _>(day.starts_at)
         .bind::<sql::Timestamptz, _>(day.ends_at)
         .load(conn)
         .map_err(store_error)?;
-    let Some(watermark) = rows.first().map(|row| row.watermark) else {
-        return Ok(Vec::new());
-    };
     let meters = meters::by_id(conn, day.tenant_id, &column(&rows, |row| row.meter_id))?;
-    let query = UsageQuery {
-        meters: meters.clone(),
-        from: day.starts_at,
-        to: day.ends_at,
-        buckets: Buckets::At(vec![day.starts_at]),
-        group_by: GroupBy::default(),
-        filter: Filter::default(),
-        project_id: None,
-        with_empty: true,
+    let total = |row: Reconciled| {
+        let mut of_day = meters.iter();
+        let meter = of_day.find(|meter| meter.id.as_uuid() == row.meter_id);
+        let meter = meter.ok_or_else(|| unreadable("meter", row.meter_id))?;
+        Ok(row.total_of(meter))
     };
-    // The snapshot that sees exactly what is behind the watermark.
-    let as_of = format!("{watermark}:{watermark}:");
-    let page = read::Page {
-        as_of: Some(&as_of),
-        after: None,
-        limit: u32::MAX,
-    };
-    let answers = read::rows(conn, day.tenant_id, &query, &page)?;
-    let quantity = |key: &str| {
-        answers
-            .iter()
-            .find(|row| row.metric == key)
-            .map(|row| row.quantity.clone())
-    };
-    rows.into_iter()
-        .map(|row| {
-            let meter = meters
-                .iter()
-                .find(|meter| meter.id.as_uuid() == row.meter_id);
-            let meter = meter.ok_or_else(|| unreadable("meter", row.meter_id))?;
-            Ok(MeterDay {
-                meter_id: meter.id,
-                metric: meter.key.clone(),
-                quantity: quantity(&meter.key).unwrap_or_else(Quantity::zero),
-                sum: row.sum,
-                count: row.count,
-                min: row.min,
-                max: row.max,
-                raw_sum: row.raw_sum,
-                raw_count: row.raw_count,
-            })
-        })
-        .collect()
+    rows.into_iter().map(total).collect()
 }
 
 const REPLACE_DAILY: &str = "
@@ -209,7 +225,7 @@ pub(super) fn close(
     .bind::<sql::Numeric, _>(drift)
     .execute(conn)
     .map_err(store_error)?;
-    // A meter that had usage on this day in another time zone may have none now.
+    // Whatever the close before wrote.
     sql_query("delete from usage_daily where tenant_id = $1 and day = $2 and meter_id <> all ($3)")
         .bind::<sql::Uuid, _>(day.tenant_id.as_uuid())
         .bind::<sql::Date, _>(day.day)
@@ -228,6 +244,34 @@ pub(super) fn close(
         .execute(conn)
         .map(drop)
         .map_err(store_error)
+}
+
+#[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = sql::Uuid)]
+    tenant_id: Uuid,
+    #[diesel(sql_type = sql::Date)]
+    day: Date,
+    #[diesel(sql_type = sql::Text)]
+    timezone: String,
+    #[diesel(sql_type = sql::Timestamptz)]
+    starts_at: OffsetDateTime,
+    #[diesel(sql_type = sql::Timestamptz)]
+    ends_at: OffsetDateTime,
+    #[diesel(sql_type = sql::Bool)]
+    is_closed: bool,
+}
+
+impl From<Known> for UsageDay {
+    fn from(row: Known) -> Self {
+        Self {
+            tenant_id: row.tenant_id.into(),
+            day: row.day,
+            timezone: row.timezone,
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -269,9 +313,36 @@ struct Reconciled {
     #[diesel(sql_type = sql::Numeric)]
     max: BigDecimal,
     #[diesel(sql_type = sql::Numeric)]
+    latest: BigDecimal,
+    /// How many different values.
+    #[diesel(sql_type = sql::Numeric)]
+    different: BigDecimal,
+    #[diesel(sql_type = sql::Numeric)]
     raw_sum: BigDecimal,
     #[diesel(sql_type = sql::BigInt)]
     raw_count: i64,
-    #[diesel(sql_type = sql::BigInt)]
-    watermark: i64,
+}
+
+impl Reconciled {
+    fn total_of(self, meter: &Meter) -> MeterDay {
+        let quantity = match meter.aggregation {
+            Aggregation::Sum => self.sum.clone(),
+            Aggregation::Count => self.count.into(),
+            Aggregation::Min => self.min.clone(),
+            Aggregation::Max => self.max.clone(),
+            Aggregation::Latest => self.latest,
+            Aggregation::Unique => self.different,
+        };
+        MeterDay {
+            meter_id: meter.id,
+            metric: meter.key.clone(),
+            quantity: quantity.into(),
+            sum: self.sum,
+            count: self.count,
+            min: self.min,
+            max: self.max,
+            raw_sum: self.raw_sum,
+            raw_count: self.raw_count,
+        }
+    }
 }

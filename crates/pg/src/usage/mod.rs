@@ -48,7 +48,7 @@ use usage::{
     ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
     raw::{EventsQuery, Found, Place, StoredEvent},
-    rollup::Moved,
+    rollup::{Moved, Span},
 };
 use uuid::Uuid;
 
@@ -222,6 +222,14 @@ fn only<T>(answers: Vec<T>) -> Result<T, StoreError> {
 impl Ledger for PgTx {
     fn move_events(&mut self, at_most: u32) -> Result<Moved, StoreError> {
         rollup::move_events(self.conn(), at_most)
+    }
+
+    fn reopen_days(&mut self, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
+        days::reopen(self.conn(), spans)
+    }
+
+    fn days_near(&mut self, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
+        days::near(self.conn(), spans)
     }
 
     fn open_days(&mut self, days: &[UsageDay]) -> Result<(), StoreError> {

@@ -4,9 +4,9 @@ use diesel::{
     OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
     sql_query, sql_types as sql,
 };
-use kernel::{StoreError, TenantId};
+use kernel::StoreError;
 use time::OffsetDateTime;
-use usage::rollup::{Moved, Step};
+use usage::rollup::{Moved, Step, Touched};
 use uuid::Uuid;
 
 use crate::error::store_error;
@@ -102,7 +102,7 @@ pub(super) fn move_events(conn: &mut PgConnection, at_most: u32) -> Result<Moved
     }
     conn.batch_execute(ENOUGH_MEMORY).map_err(store_error)?;
     let end = step_end(conn, &mark, at_most)?;
-    let touched: Vec<Touched> = sql_query(MOVE)
+    let moved: Vec<MovedBucket> = sql_query(MOVE)
         .bind::<sql::BigInt, _>(mark.txid)
         .bind::<sql::BigInt, _>(end.unwrap_or(mark.horizon))
         .load(conn)
@@ -111,13 +111,17 @@ pub(super) fn move_events(conn: &mut PgConnection, at_most: u32) -> Result<Moved
         .bind::<sql::BigInt, _>(end.unwrap_or(mark.horizon))
         .execute(conn)
         .map_err(store_error)?;
-    let events = touched
+    let events = moved
         .iter()
         .map(|row| u64::try_from(row.events).unwrap_or(0))
         .sum();
-    let touched = touched
+    let touched = moved
         .into_iter()
-        .map(|row| (TenantId::from(row.tenant_id), row.timezone, row.bucket))
+        .map(|row| Touched {
+            tenant_id: row.tenant_id.into(),
+            timezone: row.timezone,
+            bucket: row.bucket,
+        })
         .collect();
     Ok(Moved {
         step: Step {
@@ -167,7 +171,7 @@ struct Txid {
 }
 
 #[derive(QueryableByName)]
-struct Touched {
+struct MovedBucket {
     #[diesel(sql_type = sql::Uuid)]
     tenant_id: Uuid,
     #[diesel(sql_type = sql::Text)]

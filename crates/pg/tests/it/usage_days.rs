@@ -1,10 +1,18 @@
 //! Days are closed once, without drift, and again when an event comes late.
 
-use std::sync::Arc;
+use std::{
+    fmt::Debug,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
-use kernel::Zone;
-use time::{Duration, OffsetDateTime, macros::datetime};
-use usage::Books;
+use kernel::{Scope, StoreError, UnitOfWork, Zone};
+use time::{
+    OffsetDateTime,
+    macros::{date, datetime},
+};
+use tokio::task::JoinHandle;
+use usage::{Books, Ledger, Options, Store, day::Close, ingest};
 
 use crate::usage_fixture::{At, Fixture, event};
 
@@ -133,21 +141,90 @@ async fn drift_is_found_and_written_down() {
     assert_eq!(fixture.text(STATE), "2025-11-10 closed 1 2");
 }
 
-#[tokio::test]
-async fn a_tenant_that_moves_to_another_zone_gets_its_day_closed_again() {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rolled_up_while_its_day_is_closed_opens_the_day_again() {
     let fixture = Fixture::new("UTC").await;
     fixture.ingest(sent("a", "2025-11-10T06:15:00Z")).await;
     fixture.roll_all(1).await;
-    assert_eq!(fixture.books.close_due_days(10).await.unwrap(), 1);
-    fixture.execute("update tenants set timezone = 'America/New_York'");
-    fixture.ingest(sent("b", "2025-11-10T23:00:00Z")).await;
-    fixture.roll_all(1).await;
-    assert_eq!(fixture.books.close_due_days(10).await.unwrap(), 1);
-    assert_eq!(fixture.text(STATE), "2025-11-10 closed 2 0");
-    assert_eq!(
-        fixture.text("select starts_at at time zone 'UTC' from usage_days"),
-        "2025-11-10 05:00:00"
+    // A writer that began before the closer and commits after the closer has looked: the roller may move what it wrote.
+    let (by, scope) = (fixture.by.clone(), fixture.scope());
+    let late = held(
+        fixture.store(""),
+        scope,
+        move |store: &mut (dyn Store + 'static)| {
+            let options = Options {
+                backfill: true,
+                strict: true,
+            };
+            ingest::ingest(store, sent("b", "2025-11-10T06:15:00Z"), options, &by).map(drop)
+        },
     );
+    let tenant_id = fixture.tenant_id;
+    let closer = held(
+        fixture.ledger("slow_closer"),
+        Scope::global(),
+        move |store: &mut (dyn Ledger + 'static)| {
+            let (day, now) = (date!(2025 - 11 - 10), datetime!(2025-11-12 00:00 UTC));
+            let close = usage::day::close(store, tenant_id, day, now)?;
+            assert!(matches!(close, Close::Closed { .. }), "{close:?}");
+            Ok::<_, StoreError>(())
+        },
+    );
+    late.commit().await;
+    let books = fixture.books.clone();
+    let roller = tokio::spawn(async move {
+        for _ in 0..1000 {
+            if books.roll(10).await.unwrap().events > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nothing to move");
+    });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while fixture.number(waits) == 0 {
+        assert!(!roller.is_finished(), "it did not wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    closer.commit().await;
+    roller.await.unwrap();
+    assert_eq!(fixture.text(STATE), "2025-11-10 reopened 1 0");
+    assert_eq!(fixture.books.close_due_days(10).await.unwrap(), 1);
+    assert_eq!(
+        fixture.text("select concat_ws(' ', quantity, count) from usage_daily"),
+        "2.50 2"
+    );
+}
+
+/// A transaction that has done its work and is not committed yet.
+struct Held(mpsc::Sender<()>, JoinHandle<()>);
+
+fn held<S: ?Sized + 'static, E: From<StoreError> + Debug + Send + 'static>(
+    db: Arc<dyn UnitOfWork<S>>,
+    scope: Scope,
+    work: impl FnOnce(&mut S) -> Result<(), E> + Send + 'static,
+) -> Held {
+    let (done, wait_done) = mpsc::channel();
+    let (go_on, wait_go_on) = mpsc::channel();
+    let wait = Duration::from_secs(20);
+    let task = tokio::spawn(async move {
+        let work = move |store: &mut S| {
+            work(store)?;
+            done.send(()).unwrap();
+            wait_go_on.recv_timeout(wait).unwrap();
+            Ok::<_, E>(())
+        };
+        db.run(scope, work).await.unwrap();
+    });
+    wait_done.recv_timeout(wait).unwrap();
+    Held(go_on, task)
+}
+
+impl Held {
+    async fn commit(self) {
+        self.0.send(()).unwrap();
+        self.1.await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -157,7 +234,7 @@ async fn the_summary_has_the_last_days_of_the_tenants_calendar() {
     let zone = Zone::parse("timezone", "Asia/Kolkata").unwrap();
     let today = zone.day_of(now);
     let noon = |days: i64| {
-        let at = zone.start_of_day(today - Duration::days(days)) + Duration::seconds(1);
+        let at = zone.start_of_day(today - time::Duration::days(days)) + time::Duration::seconds(1);
         at.format(&time::format_description::well_known::Rfc3339)
             .unwrap()
     };
@@ -173,7 +250,7 @@ async fn the_summary_has_the_last_days_of_the_tenants_calendar() {
     assert_eq!(
         days,
         [
-            (today - Duration::days(6), "agent_minute"),
+            (today - time::Duration::days(6), "agent_minute"),
             (today, "agent_minute")
         ]
     );

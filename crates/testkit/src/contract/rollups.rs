@@ -9,7 +9,7 @@ use usage::{
     Aggregation,
     day::{MeterDay, UsageDay},
     ingest::MeteredEvent,
-    rollup,
+    rollup::{self, Touched},
 };
 
 use super::{Backend, fixture, run, usage_fixture::*};
@@ -79,14 +79,19 @@ pub async fn a_step_says_which_buckets_it_touched(backend: &impl Backend) {
         events += moved.step.events;
         touched.extend(moved.touched);
     }
-    touched.sort();
+    touched.sort_by_key(|touched: &Touched| (touched.tenant_id, touched.bucket));
     let quarter = |n: i64| ten + time::Duration::minutes(15 * n);
+    let touch = |tenant_id, timezone: &str, bucket| Touched {
+        tenant_id,
+        timezone: timezone.to_owned(),
+        bucket,
+    };
     let mut expected = vec![
-        (there, "Asia/Kathmandu".to_owned(), quarter(0)),
-        (there, "Asia/Kathmandu".to_owned(), quarter(1)),
-        (here, "UTC".to_owned(), quarter(2)),
+        touch(there, "Asia/Kathmandu", quarter(0)),
+        touch(there, "Asia/Kathmandu", quarter(1)),
+        touch(here, "UTC", quarter(2)),
     ];
-    expected.sort();
+    expected.sort_by_key(|touched| (touched.tenant_id, touched.bucket));
     assert_eq!((events, touched), (5, expected));
 
     let again = in_books(backend, |store| store.move_events(100)).await;

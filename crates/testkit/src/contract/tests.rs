@@ -171,7 +171,8 @@ macro_rules! contract_tests {
                 each_close_replaces_the_one_before
                 a_day_is_reconciled_exactly
                 a_late_event_opens_its_day_again
-                a_day_follows_its_tenant_to_another_zone
+                days_are_found_by_what_they_have_a_part_of
+                a_tenant_that_moves_keeps_its_days
                 workers_close_each_day_once
             }
             plans {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use bigdecimal::BigDecimal;
 use kernel::{MeterId, StoreError, TenantId};
-use time::{Date, OffsetDateTime};
-use usage::day::{HeldDay, MeterDay, UsageDay};
+use time::{Date, Duration, OffsetDateTime};
+use usage::{
+    day::{HeldDay, MeterDay, UsageDay},
+    rollup::Span,
+};
 
 use super::{StoredEvent, read};
 use crate::{
@@ -36,16 +39,44 @@ fn is_within(day: &UsageDay, event: &StoredEvent) -> bool {
 }
 
 impl MemoryTx {
+    pub(super) fn reopen(&mut self, spans: &[Span]) -> Vec<UsageDay> {
+        let days = self.tables.usage.days.values_mut();
+        let touched = days.filter(|day| {
+            let bounds = &day.bounds;
+            let has_part = |span: &Span| {
+                span.tenant_id == bounds.tenant_id
+                    && bounds.starts_at <= span.last
+                    && bounds.ends_at > span.first
+            };
+            spans.iter().any(has_part)
+        });
+        let reopened = touched.map(|day| {
+            day.is_closed = false;
+            day.bounds.clone()
+        });
+        reopened.collect()
+    }
+
+    pub(super) fn near(&self, spans: &[Span]) -> Vec<UsageDay> {
+        let days = self.tables.usage.days.values().map(|day| &day.bounds);
+        let is_near = |day: &&UsageDay| {
+            spans.iter().any(|span| {
+                span.tenant_id == day.tenant_id
+                    && day.day >= span.first.date() - Duration::days(3)
+                    && day.day <= span.last.date() + Duration::days(3)
+            })
+        };
+        days.filter(is_near).cloned().collect()
+    }
+
     pub(super) fn open_day(&mut self, day: &UsageDay) -> Result<(), StoreError> {
         if !self.tables.tenancy.tenants.contains_key(&day.tenant_id) {
             return Err(conflict("usage_days_tenant_id_fkey"));
         }
         let row = self.tables.usage.days.entry((day.tenant_id, day.day));
         row.and_modify(|known| {
-            if known.is_closed || known.bounds.timezone != day.timezone {
-                known.is_closed = false;
-                known.bounds = day.clone();
-            }
+            known.is_closed = false;
+            known.bounds = day.clone();
         })
         .or_insert_with(|| Day {
             bounds: day.clone(),

@@ -39,7 +39,7 @@ use usage::{
     query::{After, UsageQuery, UsageRow},
     raw::{EventsQuery, Found, Place},
     retention::{Partition, PartitionStore, Sink},
-    rollup::{BUCKET, Moved},
+    rollup::{BUCKET, Moved, Span},
 };
 use uuid::Uuid;
 
@@ -323,6 +323,14 @@ impl PartitionStore for MemoryTx {
 impl Ledger for MemoryTx {
     fn move_events(&mut self, at_most: u32) -> Result<Moved, StoreError> {
         Ok(self.move_watermark(at_most))
+    }
+
+    fn reopen_days(&mut self, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
+        Ok(self.reopen(spans))
+    }
+
+    fn days_near(&mut self, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
+        Ok(self.near(spans))
     }
 
     fn open_days(&mut self, days: &[UsageDay]) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use usage::rollup::{Moved, Step};
+use usage::rollup::{Moved, Step, Touched};
 
 use super::quarter_of;
 use crate::memory::MemoryTx;
@@ -28,7 +28,11 @@ impl MemoryTx {
             .collect();
         let touched = touched.into_iter().map(|(tenant_id, bucket)| {
             let zone = self.zone_name(tenant_id);
-            (tenant_id, zone.unwrap_or_else(|| "UTC".to_owned()), bucket)
+            Touched {
+                tenant_id,
+                timezone: zone.unwrap_or_else(|| "UTC".to_owned()),
+                bucket,
+            }
         });
         let touched = touched.collect();
         self.tables.usage.rolled = end;
