@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     Aggregation, Filter, Granularity, GroupBy, Meter, Store, breakdown,
     bucket::{Buckets, MAX_BUCKETS, cut},
-    ingest::EPOCH,
+    ingest::{EPOCH, MAX_AHEAD},
     meter, permissions, retention,
 };
 
@@ -28,7 +28,7 @@ pub struct UsageRequest {
     pub metrics: Vec<String>,
     /// First instant; the start of the current month when there is none.
     pub from: Option<OffsetDateTime>,
-    /// First instant no longer in the range; now when there is none.
+    /// First instant no longer in the range; behind everything that was let in when there is none.
     pub to: Option<OffsetDateTime>,
     /// The width of a bucket.
     pub granularity: Granularity,
@@ -143,7 +143,9 @@ pub fn usage(
         None => store.tenant_zone(tenant_id)?,
     };
     let from = to_micros(request.from.unwrap_or_else(|| zone.month_of(now).0));
-    let to = to_micros(request.to.unwrap_or(now));
+    // An event may be ahead of this clock, by another machine's or by its sender's.
+    let ahead = || now.saturating_add(MAX_AHEAD);
+    let to = to_micros(request.to.unwrap_or_else(ahead));
     check_range(from, to)?;
     let (group_by, filter) = (&request.group_by, &request.filter);
     let meters = named_meters(store, &request.metrics, by)?;
@@ -175,7 +177,7 @@ pub fn usage(
 pub struct Summary {
     /// First instant: the start of the first day.
     pub from: OffsetDateTime,
-    /// First instant no longer in the range: now.
+    /// First instant no longer in the range: the end of today.
     pub to: OffsetDateTime,
     /// A day, a metric and how much, in this order.
     pub days: Vec<(Date, String, Quantity)>,
@@ -196,14 +198,13 @@ pub fn summary(
         return Err(FieldError::new("days", "out_of_range", "must be between 1 and 366").into());
     }
     let zone = store.tenant_zone(tenant_id)?;
-    let to = to_micros(now);
-    let first = zone.day_of(to).saturating_sub(Duration::days(days - 1));
-    let from = zone.start_of_day(first);
+    let today = zone.day_of(now);
+    let from = zone.start_of_day(today.saturating_sub(Duration::days(days - 1)));
+    let to = zone.start_of_day(today.next_day().unwrap_or(today));
     let query = UsageQuery {
         meters: store.all_meters(tenant_id)?,
         from,
-        // The first microsecond of a day has a summary too.
-        to: to.saturating_add(Duration::microseconds(1)),
+        to,
         buckets: cut(from, to, Granularity::Day, &zone)?,
         group_by: GroupBy::default(),
         filter: Filter::default(),

@@ -38,7 +38,7 @@ struct UsageQuery {
     /// First instant; the start of the current month when not given.
     #[param(format = DateTime)]
     from: Option<String>,
-    /// First instant no longer in the range; now when not given.
+    /// First instant no longer in the range; five minutes from now when not given.
     #[param(format = DateTime)]
     to: Option<String>,
     /// `15m`, `hour`, `day`, `month` or `total`; `day` when not given.
@@ -141,7 +141,7 @@ struct SummaryBody {
     /// First instant: the start of the first day.
     #[serde(with = "time::serde::rfc3339")]
     from: OffsetDateTime,
-    /// First instant no longer in the range: now.
+    /// First instant no longer in the range: the end of today.
     #[serde(with = "time::serde::rfc3339")]
     to: OffsetDateTime,
     /// By date, then by metric.

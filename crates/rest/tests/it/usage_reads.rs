@@ -170,9 +170,9 @@ async fn the_summary_has_a_total_per_day_and_metric() {
         ]),
     )
     .await;
-    let (status, body) = ann.get("/v1/usage/summary").await;
+    let (status, body) = ann.get("/v1/usage/summary?days=1").await;
     assert_eq!(status, StatusCode::OK, "{body}");
-    let today = &body["to"].as_str().unwrap()[..10];
+    let today = &body["from"].as_str().unwrap()[..10];
     assert_eq!(
         body["data"],
         json!([

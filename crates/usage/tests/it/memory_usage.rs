@@ -71,6 +71,28 @@ async fn the_month_of_the_tenants_calendar_is_the_default() {
 }
 
 #[tokio::test]
+async fn what_is_ahead_of_the_clock_is_in_the_next_answer() {
+    let desk = desk().await;
+    let ahead = [
+        r#"{"id":"ahead","metric":"search","occurred_at":"2026-03-16T06:20:00Z"}"#,
+        r#"{"id":"far","metric":"search","occurred_at":"2026-03-16T06:20:02Z"}"#,
+    ];
+    assert_eq!(START, datetime!(2026-03-16 06:15 UTC));
+    assert_eq!(desk.send(&ahead).await, "ar");
+    desk.wait(Duration::MICROSECOND);
+    let request = UsageRequest {
+        metrics: vec!["search".to_owned()],
+        ..month()
+    };
+    assert_eq!(
+        told(&desk.read(&request, 9).await),
+        ["search 2026-03-16 - 1"]
+    );
+    let summary = desk.usage.summary(&desk.by, 1).await.unwrap();
+    assert!(summary.days.iter().any(|(_, metric, _)| metric == "search"));
+}
+
+#[tokio::test]
 async fn a_question_is_narrowed_and_told_apart() {
     let desk = desk().await;
     let utc = UsageRequest {
