@@ -10,6 +10,7 @@ use crate::{
     Standing, Subscription,
     invoice::Line,
     reservation::Filter,
+    standing::counted,
     threshold::{Look, Reached},
 };
 
@@ -101,7 +102,7 @@ pub trait Counts {
 
     /// Where the tenant stands with one entitlement at `at`: what [`Counts::granted`], [`Counts::gauge_used`], [`Counts::reserved`] and
     /// [`Counts::watermark`] answer, the tenant's zone, where its billing months start, and when the limit was first crossed. For a
-    /// quota it MAY have what [`Counts::count`] answers of its period around `at`. MUST read all of it out of one snapshot, and, where that
+    /// quota it MAY have what [`Counts::count`] answers of its period around `at`, and MUST have it where reservations are what counts. MUST read all of it out of one snapshot, and, where that
     /// is what costs, in one round trip.
     ///
     /// # Errors
@@ -156,12 +157,7 @@ pub trait Counts {
         period: Period,
         watermark: &str,
     ) -> Result<Quantity, StoreError> {
-        match &quota.metric {
-            Some(metric) => self.metered(tenant_id, metric, period, watermark),
-            None => self
-                .settled(tenant_id, &quota.key, period)
-                .map(Quantity::from),
-        }
+        counted(self, tenant_id, quota, period, watermark)
     }
 
     /// What open reservations hold of a key: those that are neither finished nor expired at `at`.

@@ -4,7 +4,7 @@ use bigdecimal::{RoundingMode, ToPrimitive};
 use kernel::{Allowance, Quantity, StoreError, TenantId, Zone};
 use time::OffsetDateTime;
 
-use crate::{Anchor, Check, Entitlement, Grant, Kind, Period, Store, entitlement::NO_PLAN};
+use crate::{Anchor, Check, Counts, Entitlement, Grant, Kind, Period, Store, entitlement::NO_PLAN};
 
 /// When a limit that grants time was first crossed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Standing {
     /// Of a quota, when it was known beforehand how it is counted: what it counted in the period around the instant that was asked about, up
     /// to the watermark.
     pub counted: Option<Counted>,
-    /// How far usage can be read: see [`Counts::watermark`](crate::Counts::watermark).
+    /// How far usage can be read: see [`Counts::watermark`].
     pub watermark: String,
 }
 
@@ -120,12 +120,9 @@ impl Standing {
         period: Period,
         at: OffsetDateTime,
     ) -> Result<Entitlement, StoreError> {
-        let counted = match (self.known(&grant, period), &grant.metric) {
-            (Some(known), _) => known,
-            (None, Some(metric)) => {
-                whole(&store.metered(tenant_id, metric, period, &self.watermark)?)
-            }
-            (None, None) => store.settled(tenant_id, &grant.key, period)?,
+        let counted = match self.known(&grant, period) {
+            Some(known) => known,
+            None => whole(&counted(store, tenant_id, &grant, period, &self.watermark)?),
         };
         Ok(self.entitlement(grant, period, counted, at))
     }
@@ -189,6 +186,22 @@ impl Standing {
                 .filter(|counted| counted.metric == grant.metric && counted.period == period)
                 .map(|counted| whole(&counted.quantity)),
         }
+    }
+}
+
+/// What counts against a quota in a period: what its meter counted, or, without one, what its reservations settled.
+pub(crate) fn counted<S: Counts + ?Sized>(
+    store: &mut S,
+    tenant_id: TenantId,
+    quota: &Grant,
+    period: Period,
+    watermark: &str,
+) -> Result<Quantity, StoreError> {
+    match &quota.metric {
+        Some(metric) => store.metered(tenant_id, metric, period, watermark),
+        None => store
+            .settled(tenant_id, &quota.key, period)
+            .map(Quantity::from),
     }
 }
 

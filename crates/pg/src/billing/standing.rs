@@ -85,7 +85,23 @@ pub(super) fn standing(
     conn: &mut PgConnection,
     question: Question<'_>,
 ) -> Result<Standing, StoreError> {
-    ask(conn, question, question.tally().as_deref(), IN_SCOPE)
+    let standing = ask(conn, question, question.tally().as_deref(), IN_SCOPE)?;
+    let unread = standing.grant.as_ref().filter(|grant| {
+        grant.kind == Kind::Quota && grant.metric.is_none() && standing.counted.is_none()
+    });
+    let Some(quota) = unread else {
+        return Ok(standing);
+    };
+    // What is held and what was settled come out of one snapshot: by two, what is settled in between counts twice, and the last of a quota
+    // is refused.
+    let tally = Tally {
+        metric: None,
+        period: standing.period_at(quota, question.at),
+        count: None,
+    };
+    let again = ask(conn, question, Some(&tally), IN_SCOPE)?;
+    tally.keep(question.tenant_id, question.key);
+    Ok(again)
 }
 
 /// In a transaction of no tenant, that is over with the answer. `None` when the answer would not have what the quota counted.

@@ -251,6 +251,23 @@ pub async fn a_quota_counts_what_was_settled(backend: &impl Backend) {
             let (used, period) = used(backend, id, "exports", at).await;
             assert_eq!(used, expected, "at {at}");
             assert!(period.contains(at));
+            let standing = within(backend, id, move |store| store.standing(id, "exports", at));
+            let counted = standing.await.unwrap().counted.unwrap();
+            assert_eq!(
+                (counted.quantity, counted.period),
+                (expected.into(), period)
+            );
         }
     }
+}
+
+/// What reservations settled is part of the first standing that is read already: with what is held, out of one snapshot.
+pub async fn what_was_settled_comes_with_what_is_held(backend: &impl Backend) {
+    let id = tenant_on(backend, "acme", "free").await.tenant_id;
+    give_quota(backend, id, "exports", None).await;
+    let at = fixture::at(0);
+    let standing = within(backend, id, move |store| store.standing(id, "exports", at));
+    let standing = standing.await.unwrap();
+    assert_eq!(standing.held, 0);
+    assert_eq!(standing.counted.unwrap().quantity, 0.into());
 }

@@ -220,6 +220,7 @@ macro_rules! contract_tests {
                 a_standing_is_of_the_version_in_force
                 a_quota_counts_what_came_since
                 a_quota_counts_what_was_settled
+                what_was_settled_comes_with_what_is_held
             }
             overrides {
                 an_override_is_read_back_as_it_was_written

@@ -1,7 +1,7 @@
 //! What a tenant may have, and what it uses, in memory.
 
 use billing::{
-    Anchor, Counts, Granted, Outcome, Period, Standing, Subscriptions, resource,
+    Anchor, Counted, Counts, Granted, Kind, Outcome, Period, Standing, Subscriptions, resource,
     subscription::Status,
 };
 use kernel::{Quantity, StoreError, TenantId};
@@ -77,7 +77,7 @@ impl Counts for MemoryTx {
             zone: one.zone.clone(),
         });
         let granted = self.granted_to(tenant_id, Some(key), at);
-        Ok(Standing {
+        let mut standing = Standing {
             plan: granted.plan.clone(),
             grant: granted.in_force(at).pop(),
             anchor,
@@ -87,7 +87,18 @@ impl Counts for MemoryTx {
             crossing: self.crossing(tenant_id, key),
             counted: None,
             watermark: self.watermark()?,
-        })
+        };
+        let quota = standing.grant.as_ref();
+        let quota = quota.filter(|grant| grant.kind == Kind::Quota && grant.metric.is_none());
+        if let Some(quota) = quota {
+            let period = standing.period_at(quota, at);
+            standing.counted = Some(Counted {
+                metric: None,
+                period,
+                quantity: self.settled(tenant_id, key, period)?.into(),
+            });
+        }
+        Ok(standing)
     }
 
     fn gauge_used(
