@@ -1,6 +1,6 @@
 //! What is drawn once and kept: passwords, the pepper of API keys, the operators' key, and the key that signs tokens.
 
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use kernel::id::random_bytes;
@@ -54,13 +54,7 @@ impl Secrets {
 
 /// 192 random bits, as text that neither a URL nor a shell needs quotes for.
 fn random_hex() -> String {
-    random_bytes::<24>()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _written = write!(text, "{byte:02x}");
-            text
-        })
+    base16ct::lower::encode_string(&random_bytes::<24>())
 }
 
 fn signing_key(home: &Home) -> Result<PathBuf, Failure> {

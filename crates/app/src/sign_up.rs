@@ -328,11 +328,7 @@ fn newcomer(new: &NewUser, tenant_id: Option<TenantId>, request: RequestInfo) ->
 fn placeholder(seen: &VerifiedIdentity) -> Result<Email, FieldError> {
     let name = format!("{} {}", seen.identity.issuer, seen.identity.subject);
     let digest = identity::Digest256::of(name.as_bytes());
-    let hex: String = digest
-        .as_bytes()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hex = base16ct::lower::encode_string(digest.as_bytes());
+    hex.truncate(32);
     Email::parse("email", &format!("{hex}@unknown.invalid"))
 }

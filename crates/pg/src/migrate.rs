@@ -77,11 +77,9 @@ fn replaceable_fingerprint() -> String {
 }
 
 fn hash_text(hash: Sha256) -> String {
-    hash.finalize()
-        .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = base16ct::lower::encode_string(&hash.finalize());
+    text.truncate(24);
+    text
 }
 
 /// A connection that changes the schema.

@@ -218,8 +218,5 @@ fn client_address(request: &ServiceRequest, settings: Option<&Settings>) -> Opti
 }
 
 fn new_id() -> String {
-    kernel::id::random_bytes::<16>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{:032x}", u128::from_be_bytes(kernel::id::random_bytes()))
 }

@@ -115,10 +115,7 @@ impl Slug {
     /// up or archived, and tells how many there are.
     #[must_use]
     pub fn suggest_another(text: &str) -> Self {
-        let suffix: String = random_bytes::<4>()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let suffix = format!("{:08x}", u32::from_be_bytes(random_bytes()));
         Self::suggest(text, Some(&suffix))
     }
 

@@ -217,10 +217,9 @@ impl NumberedRows {
 
     /// Where it stands, with the digest over every row so far. What counts are the cells, and not how a file quotes them or ends its lines.
     pub(crate) fn position(&self) -> Position {
-        let digest = self.hash.clone().finalize();
         Position {
             rows: self.number,
-            digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: base16ct::lower::encode_string(&self.hash.clone().finalize()),
         }
     }
 

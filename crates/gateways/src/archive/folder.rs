@@ -155,7 +155,7 @@ impl ArchiveWriter for Writer {
                 format: "csv.gz".to_owned(),
                 events,
                 bytes,
-                sha256: hex(&hash.finalize()),
+                sha256: base16ct::lower::encode_string(&hash.finalize()),
                 received_from: partition.starts_at,
                 received_to: partition.ends_at,
             })
@@ -183,15 +183,11 @@ fn digest(path: &Path) -> io::Result<(u64, String)> {
     loop {
         let read = file.read(&mut buffer)?;
         let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
-            return Ok((bytes, hex(&hash.finalize())));
+            return Ok((bytes, base16ct::lower::encode_string(&hash.finalize())));
         };
         hash.update(chunk);
         bytes += u64::try_from(read).unwrap_or(u64::MAX);
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn failed(path: &Path, error: &impl std::fmt::Display) -> ArchiveError {

@@ -20,11 +20,8 @@ pub(crate) fn make(database: &Database, customers: usize) -> Vec<String> {
             panic!("keys are kept by their code");
         };
         let separator = if rows.is_empty() { "" } else { "," };
-        let _infallible = write!(rows, "{separator}('{}','\\x", key.key_id());
-        for byte in code.as_bytes() {
-            let _infallible = write!(rows, "{byte:02x}");
-        }
-        rows.push_str("'::bytea)");
+        let code = base16ct::lower::encode_string(code.as_bytes());
+        let _infallible = write!(rows, "{separator}('{}','\\x{code}'::bytea)", key.key_id());
         key.reveal().to_owned()
     });
     let keys = keys.collect();
