@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use audit::{Crud, NewEvent as NewAuditEvent, Target};
 use bigdecimal::BigDecimal;
 use kernel::{Principal, Quantity, Scope, StoreError, TenantId};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     IngestError, Item, Options, Outcome, Rejection, Store,
     ingest::{self, Admitted, ItemResult, MAX_ITEMS},
+    key,
     sift::{Fresh, Pending},
 };
 
@@ -35,16 +35,7 @@ impl Identity {
     /// 128 bits of SHA-256 over source and table, each with its length in front.
     #[must_use]
     pub fn id(&self) -> Uuid {
-        let mut hash = Sha256::new();
-        for part in [&self.source, &self.table] {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let mut bytes = [0; 16];
-        for (byte, hashed) in bytes.iter_mut().zip(hash.finalize()) {
-            *byte = hashed;
-        }
-        Uuid::from_bytes(bytes)
+        key::digest([&self.source, &self.table])
     }
 
     /// The scope of its transactions: its own row, and no tenant yet.
