@@ -213,9 +213,9 @@ impl Mapping {
             None if said.is_empty() => return Err(MappingError::UnknownTable(table.to_owned())),
             None => Self::blank(&said)?,
         };
-        let mut put = |field: &str, into: &mut String| -> Result<(), MappingError> {
+        let mut put = |field: &'static str, into: &mut String| -> Result<(), MappingError> {
             if let Some(text) = said.remove(field) {
-                *into = of_column(field_name(field), &text)?;
+                *into = of_column(field, &text)?;
             }
             Ok(())
         };
@@ -232,7 +232,7 @@ impl Mapping {
         ];
         for (field, into) in optional {
             if let Some(text) = said.remove(field) {
-                *into = Some(of_column(field_name(field), &text)?);
+                *into = Some(of_column(field, &text)?);
             }
         }
         let (metric, quantity) = (said.remove("metric"), said.remove("quantity"));
@@ -302,8 +302,7 @@ impl Mapping {
     /// Every column that is read, each once, and whether the table may lack it.
     pub(crate) fn columns(&self) -> Vec<(&str, bool)> {
         let mut columns: Vec<(&str, bool)> = vec![(&self.id, false), (&self.occurred_at, false)];
-        let values = [Some(&self.tenant)].into_iter().flatten();
-        columns.extend(values.filter_map(Value::column).map(|name| (name, false)));
+        columns.extend(self.tenant.column().map(|name| (name, false)));
         // What only describes an event may be left out of an export.
         let described = [&self.user, &self.model, &self.project, &self.metadata];
         let described = described.into_iter().flatten().map(String::as_str);
@@ -353,14 +352,6 @@ fn of_column(field: &'static str, text: &str) -> Result<String, MappingError> {
         Value::Column(name) => Ok(name),
         Value::Constant(_) => Err(MappingError::Constant(field)),
     }
-}
-
-fn field_name(field: &str) -> &'static str {
-    const FIELDS: [&str; 6] = ["id", "occurred_at", "user", "model", "project", "metadata"];
-    FIELDS
-        .into_iter()
-        .find(|it| *it == field)
-        .unwrap_or("field")
 }
 
 fn pairs(map: &[String]) -> Result<BTreeMap<String, String>, MappingError> {

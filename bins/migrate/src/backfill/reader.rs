@@ -43,10 +43,10 @@ pub(crate) fn read_all(
 ) {
     loop {
         let chunk = read_chunk(&mut rows, reader, settled);
-        let is_last = !matches!(&chunk, Ok(chunk) if !chunk.rows.is_empty());
-        if matches!(&chunk, Ok(chunk) if chunk.rows.is_empty()) {
+        if chunk.as_ref().is_ok_and(|chunk| chunk.rows.is_empty()) {
             return;
         }
+        let is_last = chunk.is_err();
         // Whoever settles has given up, and says why.
         if chunks.send(chunk).is_err() || is_last {
             return;
