@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    IngestError, Item, Options, Outcome, Rejection, Store,
+    IngestError, Item, Options, Outcome, Store,
     ingest::{self, Admitted, ItemResult, MAX_ITEMS},
     key,
     sift::{Fresh, Pending},
@@ -463,18 +463,4 @@ pub fn totals(entries: &[Entry], outcomes: &[Outcome]) -> Vec<ImportTotal> {
             quantity,
         })
         .collect()
-}
-
-/// Why an event that was not taken was not, as the rules say it.
-#[must_use]
-pub fn refusal(outcome: &Outcome) -> Option<Rejection> {
-    match outcome {
-        Outcome::Accepted | Outcome::Duplicate => None,
-        Outcome::Conflict => Some(Rejection::new(
-            "usage.conflict",
-            "id",
-            "stands for another event already",
-        )),
-        Outcome::Rejected(rejection) => Some(rejection.clone()),
-    }
 }

@@ -39,6 +39,22 @@ pub enum Outcome {
     Rejected(Rejection),
 }
 
+impl Outcome {
+    /// Why the event was not taken, as the rules say it. `None` when it counts.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
+        match self {
+            Self::Accepted | Self::Duplicate => None,
+            Self::Conflict => Some(Rejection::new(
+                "usage.conflict",
+                "id",
+                "stands for another event already",
+            )),
+            Self::Rejected(rejection) => Some(rejection.clone()),
+        }
+    }
+}
+
 /// What became of the event at the same place in the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemResult {
@@ -301,14 +317,7 @@ fn refuse_failures(results: &[ItemResult]) -> Result<(), IngestError> {
     let failures: Vec<(usize, Rejection)> = results
         .iter()
         .enumerate()
-        .filter_map(|(place, result)| match &result.outcome {
-            Outcome::Accepted | Outcome::Duplicate => None,
-            Outcome::Rejected(rejection) => Some((place, rejection.clone())),
-            Outcome::Conflict => Some((
-                place,
-                Rejection::new("usage.conflict", "id", "stands for another event already"),
-            )),
-        })
+        .filter_map(|(place, result)| Some((place, result.outcome.rejection()?)))
         .collect();
     if failures.is_empty() {
         Ok(())

@@ -414,7 +414,7 @@ fn refusals(
     for (tenant_id, outcomes) in outcomes {
         let places = places.get(tenant_id).into_iter().flatten();
         for (outcome, place) in outcomes.iter().zip(places) {
-            if let (Some(why), Some((row, cells))) = (import::refusal(outcome), cells.get(*place)) {
+            if let (Some(why), Some((row, cells))) = (outcome.rejection(), cells.get(*place)) {
                 refused.push(Reject {
                     row: *row,
                     why,
