@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    IngestError, Item, Options, Outcome, Store,
+    IngestError, Item, Options, Outcome, Status, Store,
     ingest::{self, Admitted, ItemResult, MAX_ITEMS},
     key,
     sift::{Fresh, Pending},
@@ -96,64 +96,13 @@ pub struct Page {
     pub unassigned: u64,
 }
 
-/// What became of an imported event, without the reason. Ordered as the texts are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Settled {
-    /// It is written, and counts.
-    Accepted,
-    /// Another event stands under its source and id.
-    Conflict,
-    /// It was written before.
-    Duplicate,
-    /// It breaks a rule.
-    Rejected,
-}
-
-impl Settled {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Accepted,
-        Self::Conflict,
-        Self::Duplicate,
-        Self::Rejected,
-    ];
-
-    /// The text that stores write.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Conflict => "conflict",
-            Self::Rejected => "rejected",
-        }
-    }
-
-    /// Reads the text of [`Settled::as_str`].
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == text)
-    }
-}
-
-impl From<&Outcome> for Settled {
-    fn from(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Accepted => Self::Accepted,
-            Outcome::Duplicate => Self::Duplicate,
-            Outcome::Conflict => Self::Conflict,
-            Outcome::Rejected(_) => Self::Rejected,
-        }
-    }
-}
-
 /// How many events of a metric became the same, and what their quantities add up to, as far as they could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportTotal {
     /// The metric, as the source spells it.
     pub metric: String,
     /// What became of them.
-    pub settled: Settled,
+    pub status: Status,
     /// How many.
     pub events: u64,
     /// Their sum.
@@ -444,11 +393,9 @@ fn principal(tenant_id: TenantId) -> Principal {
 /// Adds up what became of entries, by metric.
 #[must_use]
 pub fn totals(entries: &[Entry], outcomes: &[Outcome]) -> Vec<ImportTotal> {
-    let mut totals: BTreeMap<(&str, Settled), (u64, BigDecimal)> = BTreeMap::new();
+    let mut totals: BTreeMap<(&str, Status), (u64, BigDecimal)> = BTreeMap::new();
     for (entry, outcome) in entries.iter().zip(outcomes) {
-        let (events, quantity) = totals
-            .entry((&entry.metric, Settled::from(outcome)))
-            .or_default();
+        let (events, quantity) = totals.entry((&entry.metric, outcome.status())).or_default();
         *events += 1;
         if let Some(more) = &entry.quantity {
             *quantity += more.as_decimal();
@@ -456,9 +403,9 @@ pub fn totals(entries: &[Entry], outcomes: &[Outcome]) -> Vec<ImportTotal> {
     }
     let totals = totals.into_iter();
     totals
-        .map(|((metric, settled), (events, quantity))| ImportTotal {
+        .map(|((metric, status), (events, quantity))| ImportTotal {
             metric: metric.to_owned(),
-            settled,
+            status,
             events,
             quantity,
         })

@@ -53,6 +53,57 @@ impl Outcome {
             Self::Rejected(rejection) => Some(rejection.clone()),
         }
     }
+
+    /// The same without the reason.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Accepted => Status::Accepted,
+            Self::Duplicate => Status::Duplicate,
+            Self::Conflict => Status::Conflict,
+            Self::Rejected(_) => Status::Rejected,
+        }
+    }
+}
+
+/// What became of one event, without the reason. Ordered as the texts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// See [`Outcome::Accepted`].
+    Accepted,
+    /// See [`Outcome::Conflict`].
+    Conflict,
+    /// See [`Outcome::Duplicate`].
+    Duplicate,
+    /// See [`Outcome::Rejected`].
+    Rejected,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Accepted,
+        Self::Conflict,
+        Self::Duplicate,
+        Self::Rejected,
+    ];
+
+    /// The text for stores and clients.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflict",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// Reads the text of [`Status::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
 }
 
 /// What became of the event at the same place in the request.

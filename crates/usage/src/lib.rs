@@ -59,7 +59,7 @@ pub use batch::{BatchError, Form};
 pub use breakdown::{Filter, GroupBy};
 pub use bucket::{Buckets, Granularity};
 pub use event::{Item, NewEvent, Rejection};
-pub use ingest::{IngestError, Options, Outcome, Receipt};
+pub use ingest::{IngestError, Options, Outcome, Receipt, Status};
 pub use metadata::Metadata;
 pub use meter::{Aggregation, CreateMeterError, Meter, NewMeter};
 pub use ports::{GroupStore, Intake, Ledger, Store};

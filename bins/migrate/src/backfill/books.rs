@@ -6,7 +6,10 @@ use bigdecimal::BigDecimal;
 use kernel::TenantId;
 use serde::{Serialize, Serializer};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use usage::import::{Entry, ImportTotal, Imported, Settled};
+use usage::{
+    Status,
+    import::{Entry, ImportTotal, Imported},
+};
 
 /// Events and their sum.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -106,11 +109,11 @@ impl Books {
         let lines = self.lines.entry(tenant_id).or_default();
         for total in totals {
             let line = lines.entry(total.metric.clone()).or_default();
-            let sum = match total.settled {
-                Settled::Accepted => &mut line.accepted,
-                Settled::Duplicate => &mut line.duplicates,
-                Settled::Conflict => &mut line.conflicts,
-                Settled::Rejected => &mut line.rejected,
+            let sum = match total.status {
+                Status::Accepted => &mut line.accepted,
+                Status::Duplicate => &mut line.duplicates,
+                Status::Conflict => &mut line.conflicts,
+                Status::Rejected => &mut line.rejected,
             };
             sum.add(total.events.into(), &total.quantity);
         }
@@ -192,18 +195,18 @@ mod tests {
             };
             books.count(tenant_id, &entry);
         }
-        let total = |settled, events, quantity: i64| ImportTotal {
+        let total = |status, events, quantity: i64| ImportTotal {
             metric: "chat".to_owned(),
-            settled,
+            status,
             events,
             quantity: quantity.into(),
         };
         books.settle(
             tenant_id,
             &[
-                total(Settled::Rejected, 1, 0),
-                total(Settled::Duplicate, 1, 2),
-                total(Settled::Accepted, 2, 8),
+                total(Status::Rejected, 1, 0),
+                total(Status::Duplicate, 1, 2),
+                total(Status::Accepted, 2, 8),
             ],
         );
         let mut missing = Books {

@@ -8,7 +8,10 @@ use diesel::{
 };
 use kernel::{StoreError, TenantId};
 use time::OffsetDateTime;
-use usage::import::{Identity, Import, ImportStore, ImportTotal, Imported, Position, Settled};
+use usage::{
+    Status,
+    import::{Identity, Import, ImportStore, ImportTotal, Imported, Position},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -149,7 +152,7 @@ fn add_totals(
     totals: &[ImportTotal],
 ) -> Result<(), Error> {
     let metrics: Vec<&str> = totals.iter().map(|total| total.metric.as_str()).collect();
-    let outcomes: Vec<&str> = totals.iter().map(|total| total.settled.as_str()).collect();
+    let outcomes: Vec<&str> = totals.iter().map(|total| total.status.as_str()).collect();
     let events: Vec<i64> = totals.iter().map(|total| signed(total.events)).collect();
     let quantities: Vec<&BigDecimal> = totals.iter().map(|total| &total.quantity).collect();
     sql_query(
@@ -221,11 +224,11 @@ struct TotalRow {
 
 impl TotalRow {
     fn into_total(self) -> Result<ImportTotal, StoreError> {
-        let settled =
-            Settled::parse(&self.outcome).ok_or_else(|| unreadable("outcome", &self.outcome))?;
+        let status =
+            Status::parse(&self.outcome).ok_or_else(|| unreadable("outcome", &self.outcome))?;
         Ok(ImportTotal {
             metric: self.metric,
-            settled,
+            status,
             events: unsigned(self.events),
             quantity: self.quantity,
         })

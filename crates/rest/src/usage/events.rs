@@ -169,30 +169,25 @@ impl From<Receipt> for ReceiptBody {
 
 impl From<ItemResult> for ResultBody {
     fn from(result: ItemResult) -> Self {
-        let plain = |status| Self {
-            id: None,
-            status,
+        let body = Self {
+            id: result.id,
+            status: result.outcome.status().as_str(),
             reason: None,
             field: None,
             message: None,
         };
-        let body = match result.outcome {
-            Outcome::Accepted => plain("accepted"),
-            Outcome::Duplicate => plain("duplicate"),
+        match result.outcome {
+            Outcome::Accepted | Outcome::Duplicate => body,
             Outcome::Conflict => Self {
                 reason: Some("usage.conflict"),
-                ..plain("conflict")
+                ..body
             },
             Outcome::Rejected(rejection) => Self {
                 reason: Some(rejection.code),
                 field: Some(rejection.field.into_owned()).filter(|field| !field.is_empty()),
                 message: Some(rejection.message),
-                ..plain("rejected")
+                ..body
             },
-        };
-        Self {
-            id: result.id,
-            ..body
         }
     }
 }

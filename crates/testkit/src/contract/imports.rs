@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use kernel::{Scope, StoreError, TenantId};
 use time::{Duration, OffsetDateTime};
 use usage::{
-    Aggregation, Item, Outcome,
-    import::{self, Entry, Identity, Import, ImportError, ImportStore, Page, Position, Settled},
+    Aggregation, Item, Outcome, Status,
+    import::{self, Entry, Identity, Import, ImportError, ImportStore, Page, Position},
 };
 
 use super::{Backend, fixture, run, usage_fixture::*};
@@ -90,7 +90,7 @@ async fn totals(
     backend: &impl Backend,
     of: &Identity,
     tenant_id: TenantId,
-) -> Vec<(String, Settled, u64, String)> {
+) -> Vec<(String, Status, u64, String)> {
     let totals = in_import(backend, of, move |store, of| {
         store.enter_tenant(tenant_id)?;
         store.import_totals(tenant_id, of.id())
@@ -98,7 +98,7 @@ async fn totals(
     let totals: Result<_, StoreError> = totals.await;
     let text = |total: import::ImportTotal| {
         let quantity = total.quantity.normalized().to_plain_string();
-        (total.metric, total.settled, total.events, quantity)
+        (total.metric, total.status, total.events, quantity)
     };
     totals.unwrap().into_iter().map(text).collect()
 }
@@ -117,27 +117,27 @@ pub async fn a_page_is_taken_and_the_import_moves_behind_it(backend: &impl Backe
         (a, entry("old", "2", "chat", 5)),
     ];
     let taken = take(backend, &of, page(0, 7, &entries)).await.unwrap();
-    let settled = |of: TenantId| taken[&of].iter().map(Settled::from).collect::<Vec<_>>();
+    let statuses = |of: TenantId| taken[&of].iter().map(Outcome::status).collect::<Vec<_>>();
     assert_eq!(
-        settled(a),
+        statuses(a),
         [
-            Settled::Accepted,
-            Settled::Accepted,
-            Settled::Duplicate,
-            Settled::Conflict
+            Status::Accepted,
+            Status::Accepted,
+            Status::Duplicate,
+            Status::Conflict
         ]
     );
-    assert_eq!(settled(b), [Settled::Accepted, Settled::Rejected]);
+    assert_eq!(statuses(b), [Status::Accepted, Status::Rejected]);
     let import = begin(backend, &of).await;
     assert_eq!((import.position, import.unassigned), (position(7), 1));
     assert_eq!(import.finished_at, None);
-    let chat = |settled, events, sum: &str| ("chat".to_owned(), settled, events, sum.to_owned());
+    let chat = |status, events, sum: &str| ("chat".to_owned(), status, events, sum.to_owned());
     assert_eq!(
         totals(backend, &of, a).await,
         [
-            chat(Settled::Accepted, 2, "6"),
-            chat(Settled::Conflict, 1, "5"),
-            chat(Settled::Duplicate, 1, "4"),
+            chat(Status::Accepted, 2, "6"),
+            chat(Status::Conflict, 1, "5"),
+            chat(Status::Duplicate, 1, "4"),
         ]
     );
     take(
@@ -149,7 +149,7 @@ pub async fn a_page_is_taken_and_the_import_moves_behind_it(backend: &impl Backe
     .unwrap();
     assert_eq!(
         totals(backend, &of, a).await[0],
-        chat(Settled::Accepted, 3, "16")
+        chat(Status::Accepted, 3, "16")
     );
     assert_eq!(begin(backend, &of).await.unassigned, 2);
 }
@@ -197,7 +197,7 @@ pub async fn imports_that_race_take_each_page_once(backend: &impl Backend) {
         let taken = join_all(racing).await;
         assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 1);
     }
-    let expected = ("chat".to_owned(), Settled::Accepted, 100, "100".to_owned());
+    let expected = ("chat".to_owned(), Status::Accepted, 100, "100".to_owned());
     assert_eq!(totals(backend, &of, a).await, [expected]);
 }
 
@@ -316,8 +316,8 @@ pub async fn checking_a_page_writes_nothing(backend: &impl Backend) {
     let page = page(0, 2, &entries);
     let checked = in_import(backend, &of, |store, _| import::check(store, page));
     let checked = checked.await.unwrap();
-    let settled: Vec<Settled> = checked[&a].iter().map(Settled::from).collect();
-    assert_eq!(settled, [Settled::Accepted, Settled::Rejected]);
+    let statuses: Vec<Status> = checked[&a].iter().map(Outcome::status).collect();
+    assert_eq!(statuses, [Status::Accepted, Status::Rejected]);
     let found = in_import(backend, &of, |store, of| import::look_up(store, of));
     assert_eq!(found.await.unwrap(), None);
     assert_eq!(totals(backend, &of, a).await, []);

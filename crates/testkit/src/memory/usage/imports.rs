@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use bigdecimal::BigDecimal;
 use kernel::{StoreError, TenantId, TenantStatus};
 use time::OffsetDateTime;
-use usage::import::{Identity, Import, ImportStore, ImportTotal, Imported, Position, Settled};
+use usage::{
+    Status,
+    import::{Identity, Import, ImportStore, ImportTotal, Imported, Position},
+};
 use uuid::Uuid;
 
 use crate::memory::MemoryTx;
@@ -13,7 +16,7 @@ use crate::memory::MemoryTx;
 #[derive(Clone, Default)]
 pub(super) struct Tables {
     imports: BTreeMap<Uuid, Import>,
-    totals: BTreeMap<(TenantId, Uuid, String, Settled), (u64, BigDecimal)>,
+    totals: BTreeMap<(TenantId, Uuid, String, Status), (u64, BigDecimal)>,
 }
 
 impl MemoryTx {
@@ -91,7 +94,7 @@ impl ImportStore for MemoryTx {
     ) -> Result<(), StoreError> {
         self.must_see(tenant_id)?;
         for total in totals {
-            let key = (tenant_id, id, total.metric.clone(), total.settled);
+            let key = (tenant_id, id, total.metric.clone(), total.status);
             let (events, quantity) = self.tables.usage.imports.totals.entry(key).or_default();
             *events += total.events;
             *quantity += &total.quantity;
@@ -107,12 +110,12 @@ impl ImportStore for MemoryTx {
         let sees = self.sees(tenant_id);
         let totals = self.tables.usage.imports.totals.iter();
         let own = totals.filter(|((of, import, ..), _)| sees && *of == tenant_id && *import == id);
-        let total = |((_, _, metric, settled), (events, quantity)): (
-            &(TenantId, Uuid, String, Settled),
+        let total = |((_, _, metric, status), (events, quantity)): (
+            &(TenantId, Uuid, String, Status),
             &(u64, BigDecimal),
         )| ImportTotal {
             metric: metric.clone(),
-            settled: *settled,
+            status: *status,
             events: *events,
             quantity: quantity.clone(),
         };
