@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kernel::{FieldError, Scope, StoreError, TenantId, UnitOfWork};
 use time::{Duration, OffsetDateTime};
 
-use crate::{Store, query::ReadUsageError, raw::StoredEvent, rollup::BUCKET};
+use crate::{Store, query::ReadUsageError, raw::StoredEvent, rollup::quarter_of};
 
 /// Events are kept for at least this long after their month: twice as long as an id counts once.
 pub const MIN_KEPT: Duration = Duration::days(70);
@@ -242,10 +242,7 @@ pub(crate) fn check(
     // A day for clocks that differ.
     let lately = now.saturating_sub(MIN_KEPT - Duration::DAY);
     for (field, at) in [("from", from), ("to", to)] {
-        let into = at
-            .unix_timestamp_nanos()
-            .rem_euclid(BUCKET.whole_nanoseconds());
-        if into != 0 && at < lately && !store.keeps_quarter(at)? {
+        if quarter_of(at) != at && at < lately && !store.keeps_quarter(at)? {
             let rule =
                 "must be on a quarter of an hour: the events around it are not kept any more";
             return Err(FieldError::new(field, "not_kept", rule).into());

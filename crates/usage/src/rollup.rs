@@ -16,6 +16,14 @@ pub const STEP: u32 = 50_000;
 /// The width of a bucket: a divisor of every offset of every time zone.
 pub const BUCKET: Duration = Duration::minutes(15);
 
+/// The start of the bucket around an instant.
+#[must_use]
+pub fn quarter_of(at: OffsetDateTime) -> OffsetDateTime {
+    let width = BUCKET.whole_nanoseconds();
+    let into = at.unix_timestamp_nanos().rem_euclid(width);
+    at.saturating_sub(Duration::nanoseconds(i64::try_from(into).unwrap_or(0)))
+}
+
 /// What one step did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Step {
@@ -90,4 +98,25 @@ fn spans(touched: &[Touched]) -> Vec<Span> {
         (span.first, span.last) = (span.first.min(at), span.last.max(at));
     }
     spans.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_quarter_starts_before_what_is_in_it() {
+        let quarter = datetime!(2026-11-01 10:15 UTC);
+        assert_eq!(quarter_of(quarter), quarter);
+        assert_eq!(
+            quarter_of(datetime!(2026-11-01 10:29:59.999999 UTC)),
+            quarter
+        );
+        assert_eq!(
+            quarter_of(datetime!(1969-12-31 23:59 UTC)),
+            datetime!(1969-12-31 23:45 UTC)
+        );
+    }
 }

@@ -12,11 +12,11 @@ use time::{Duration, OffsetDateTime};
 use usage::{
     Meter, StoredEvent,
     raw::{EventsQuery, Found, Place},
-    rollup::BUCKET,
+    rollup::{BUCKET, quarter_of},
 };
 use uuid::Uuid;
 
-use super::{meters, read::quarter_of};
+use super::meters;
 use crate::error::{store_error, unreadable};
 
 /// Windows that one page looks into, each several times as large as the one before.

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use bigdecimal::BigDecimal;
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types as sql};
 use kernel::{ProjectId, StoreError, TenantId};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use usage::{
     Aggregation, Buckets, Filter,
     query::{After, UsageQuery, UsageRow},
-    rollup::BUCKET,
+    rollup::quarter_of,
 };
 use uuid::Uuid;
 
@@ -133,13 +133,6 @@ impl<'a> Narrowed<'a> {
     }
 }
 
-/// The start of the quarter of an hour around an instant.
-pub(super) fn quarter_of(at: OffsetDateTime) -> OffsetDateTime {
-    let width = BUCKET.whole_nanoseconds();
-    let into = at.unix_timestamp_nanos().rem_euclid(width);
-    at.saturating_sub(Duration::nanoseconds(i64::try_from(into).unwrap_or(0)))
-}
-
 /// The sort key of a cursor.
 struct Behind<'a> {
     metric: &'a str,
@@ -206,26 +199,5 @@ impl Answer {
                 .zip(self.dims.into_iter().map(known))
                 .collect(),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-
-    use super::*;
-
-    #[test]
-    fn a_quarter_starts_before_what_is_in_it() {
-        let quarter = datetime!(2026-11-01 10:15 UTC);
-        assert_eq!(quarter_of(quarter), quarter);
-        assert_eq!(
-            quarter_of(datetime!(2026-11-01 10:29:59.999999 UTC)),
-            quarter
-        );
-        assert_eq!(
-            quarter_of(datetime!(1969-12-31 23:59 UTC)),
-            datetime!(1969-12-31 23:45 UTC)
-        );
     }
 }

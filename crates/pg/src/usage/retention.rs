@@ -9,11 +9,11 @@ use time::{Duration, OffsetDateTime};
 use usage::{
     query::UsageQuery,
     retention::{ArchivedEvent, Partition, PartitionStore, Sink},
-    rollup::BUCKET,
+    rollup::{BUCKET, quarter_of},
 };
 use uuid::Uuid;
 
-use super::{raw::EventRow, read::quarter_of};
+use super::raw::EventRow;
 use crate::{PgTx, error::store_error};
 
 /// Looking through a month takes longer than a request may.

@@ -30,7 +30,7 @@ use std::{
 
 use bigdecimal::BigDecimal;
 use kernel::{MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
-use time::{Date, Duration, OffsetDateTime};
+use time::{Date, OffsetDateTime};
 use usage::{
     GroupStore, Ledger, Meter, MeterVersion, Store,
     day::{HeldDay, MeterDay, UsageDay},
@@ -39,7 +39,7 @@ use usage::{
     query::{After, UsageQuery, UsageRow},
     raw::{EventsQuery, Found, Place},
     retention::{Partition, PartitionStore, Sink},
-    rollup::{BUCKET, Moved, Span},
+    rollup::{Moved, Span},
 };
 use uuid::Uuid;
 
@@ -99,14 +99,6 @@ impl StoredEvent {
     const fn quantity(&self) -> &BigDecimal {
         self.metered.quantity.as_decimal()
     }
-}
-
-/// The start of the quarter of an hour around an instant.
-fn quarter_of(at: OffsetDateTime) -> OffsetDateTime {
-    let into = at
-        .unix_timestamp_nanos()
-        .rem_euclid(BUCKET.whole_nanoseconds());
-    at - Duration::nanoseconds(i64::try_from(into).unwrap_or(0))
 }
 
 impl MemoryTx {

@@ -9,10 +9,11 @@ use usage::{
     Aggregation, Buckets, Filter, Meter,
     dimension::read_dims,
     query::{After, UsageQuery, UsageRow, micros},
+    rollup::quarter_of,
 };
 use uuid::Uuid;
 
-use super::{StoredEvent, quarter_of};
+use super::StoredEvent;
 
 /// The answers to `query`, in the order of [`After`], at most `limit` behind `after`.
 pub(super) fn rows<'a>(

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use usage::rollup::{Moved, Step, Touched};
+use usage::rollup::{Moved, Step, Touched, quarter_of};
 
-use super::quarter_of;
 use crate::memory::MemoryTx;
 
 impl MemoryTx {
