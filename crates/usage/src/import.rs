@@ -14,11 +14,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    IngestError, Item, Options, Outcome, Status, Store,
+    IngestError, Item, Options, Outcome, Status,
     ingest::{self, Admitted, ItemResult, MAX_ITEMS},
     key,
     sift::{Fresh, Pending},
 };
+
+pub use crate::ports::ImportStore;
 
 /// Which import it is. Two of the same source and table are one, and carry on from each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,83 +124,6 @@ pub struct Imported {
     pub first_at: OffsetDateTime,
     /// When the last of them happened.
     pub last_at: OffsetDateTime,
-}
-
-/// What an import needs from a store, in transactions of [`Identity::scope`].
-pub trait ImportStore: Store {
-    /// The import, as it stands.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn import(&mut self, id: Uuid) -> Result<Option<Import>, StoreError>;
-
-    /// Adds the import at its beginning unless it is there, and locks it until the transaction ends. MUST wait for whoever holds it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn hold_import(&mut self, identity: &Identity) -> Result<Import, StoreError>;
-
-    /// Moves a held import on, by so many rows without a tenant. It is finished when `finished` says so, and not finished otherwise.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn move_import(
-        &mut self,
-        id: Uuid,
-        to: &Position,
-        unassigned: u64,
-        finished: bool,
-    ) -> Result<(), StoreError>;
-
-    /// Makes the rest of the transaction one of this tenant too, whether or not there is such a tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn enter_tenant(&mut self, tenant_id: TenantId) -> Result<(), StoreError>;
-
-    /// Whether the tenant that was entered is there, and not a tombstone.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn has_tenant(&mut self, tenant_id: TenantId) -> Result<bool, StoreError>;
-
-    /// The tenant with this slug, unless it is a tombstone.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn tenant_of_slug(&mut self, slug: &str) -> Result<Option<TenantId>, StoreError>;
-
-    /// Adds to the totals of an import in the tenant that was entered.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn add_import_totals(
-        &mut self,
-        tenant_id: TenantId,
-        id: Uuid,
-        totals: &[ImportTotal],
-    ) -> Result<(), StoreError>;
-
-    /// The totals of an import in the tenant that was entered, by metric and outcome.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn import_totals(
-        &mut self,
-        tenant_id: TenantId,
-        id: Uuid,
-    ) -> Result<Vec<ImportTotal>, StoreError>;
-
-    /// Events of a source that the entered tenant has and that were received since, counted from the events themselves, by metric.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn imported(
-        &mut self,
-        tenant_id: TenantId,
-        source: &str,
-        since: OffsetDateTime,
-    ) -> Result<Vec<Imported>, StoreError>;
 }
 
 /// Why an import does not go on.

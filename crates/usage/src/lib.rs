@@ -24,7 +24,7 @@
 //! | `calendar` | which day an instant belongs to |
 //! | [`day`] | the daily close |
 //! | [`permissions`] | what a principal needs |
-//! | [`ports`] | [`Store`], for requests of a tenant; [`Intake`] and [`GroupStore`], for many at once; [`Ledger`], for the worker |
+//! | [`ports`] | what it needs from a store and from an archive: [`Store`], for requests of a tenant, [`Intake`], [`GroupStore`], [`Ledger`] and others |
 //! | [`service`] | [`Usage`] and [`Books`]: the façades over them |
 //!
 //! Invariants: an acknowledged event is committed. An event counts once, however often and however it is sent within 35 days. A read is

@@ -1,4 +1,12 @@
-//! What usage needs from a store: one side for requests of a tenant, one for the worker's books.
+//! What usage needs from a store, and from an archive.
+//!
+//! | trait | for |
+//! |---|---|
+//! | [`Store`] | requests of a tenant |
+//! | [`GroupStore`], [`Intake`] | the events of many requests at once |
+//! | [`ImportStore`] | imports |
+//! | [`Ledger`] | the worker's books |
+//! | [`PartitionStore`], [`Archive`], [`ArchiveWriter`] | retention |
 
 use std::collections::BTreeSet;
 
@@ -10,9 +18,11 @@ use uuid::Uuid;
 use crate::{
     Meter, MeterVersion,
     day::{HeldDay, MeterDay, UsageDay},
+    import::{Identity, Import, ImportTotal, Imported, Position},
     ingest::{Admitted, Appended, Batch, IngestError, MeteredEvent, Receipt},
     query::{After, UsageQuery, UsageRow},
     raw::{EventsQuery, Found, Place, StoredEvent},
+    retention::{ArchiveError, Archived, ArchivedEvent, Partition},
     rollup::{Moved, Span},
 };
 
@@ -215,7 +225,88 @@ pub trait GroupStore {
 pub trait Intake: Send + Sync {
     /// Answers when the events are committed. MUST NOT answer before; MUST bound what waits, and fail with [`IngestError::Busy`] beyond.
     /// Events of a caller that goes away meanwhile may be written or not.
+    ///
+    /// # Errors
+    /// [`IngestError::Busy`]: nothing is written. [`StoreError::Unavailable`] in [`IngestError::Store`]: whether the events are written is not
+    /// known, and they may still be after the answer; the same ids sent again count once. Any other [`StoreError`]: nothing is written.
     fn take(&self, request: Admitted) -> BoxFuture<'_, Result<Receipt, IngestError>>;
+}
+
+/// What an import needs from a store, in transactions of [`Identity::scope`].
+pub trait ImportStore: Store {
+    /// The import, as it stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn import(&mut self, id: Uuid) -> Result<Option<Import>, StoreError>;
+
+    /// Adds the import at its beginning unless it is there, and locks it until the transaction ends. MUST wait for whoever holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn hold_import(&mut self, identity: &Identity) -> Result<Import, StoreError>;
+
+    /// Moves a held import on, by so many rows without a tenant. It is finished when `finished` says so, and not finished otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn move_import(
+        &mut self,
+        id: Uuid,
+        to: &Position,
+        unassigned: u64,
+        finished: bool,
+    ) -> Result<(), StoreError>;
+
+    /// Makes the rest of the transaction one of this tenant too, whether or not there is such a tenant.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn enter_tenant(&mut self, tenant_id: TenantId) -> Result<(), StoreError>;
+
+    /// Whether the tenant that was entered is there, and not a tombstone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn has_tenant(&mut self, tenant_id: TenantId) -> Result<bool, StoreError>;
+
+    /// The tenant with this slug, unless it is a tombstone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn tenant_of_slug(&mut self, slug: &str) -> Result<Option<TenantId>, StoreError>;
+
+    /// Adds to the totals of an import in the tenant that was entered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn add_import_totals(
+        &mut self,
+        tenant_id: TenantId,
+        id: Uuid,
+        totals: &[ImportTotal],
+    ) -> Result<(), StoreError>;
+
+    /// The totals of an import in the tenant that was entered, by metric and outcome.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn import_totals(
+        &mut self,
+        tenant_id: TenantId,
+        id: Uuid,
+    ) -> Result<Vec<ImportTotal>, StoreError>;
+
+    /// Events of a source that the entered tenant has and that were received since, counted from the events themselves, by metric.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn imported(
+        &mut self,
+        tenant_id: TenantId,
+        source: &str,
+        since: OffsetDateTime,
+    ) -> Result<Vec<Imported>, StoreError>;
 }
 
 /// What the worker's books need, over all tenants.
@@ -298,4 +389,73 @@ pub trait Ledger: audit::Trail {
     /// # Errors
     /// [`StoreError`]; what was noted until then may stay noted.
     fn summarise_events(&mut self) -> Result<u32, StoreError>;
+}
+
+/// Takes events as they are read.
+pub type Sink<'a> = &'a mut dyn FnMut(&[ArchivedEvent]) -> Result<(), StoreError>;
+
+/// Months of events, over all tenants.
+pub trait PartitionStore {
+    /// Months that ended at or before this instant, the oldest first: none, in a store that keeps everything.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn partitions_before(&mut self, ends_at: OffsetDateTime) -> Result<Vec<Partition>, StoreError>;
+
+    /// Why a month must stay: events of it wait for the rollup, or a day that it touches is not closed without drift. MUST give each month to
+    /// one caller at a time, until its transaction ends, and tell the others to leave it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn unsettled(&mut self, partition: &Partition) -> Result<Option<String>, StoreError>;
+
+    /// Hands every event of a month to `sink`, some at a time, and says how many there were. MUST NOT hold more of them at once.
+    ///
+    /// # Errors
+    /// [`StoreError`], its own or the sink's.
+    fn read_partition(&mut self, partition: &Partition, sink: Sink<'_>) -> Result<u64, StoreError>;
+
+    /// Drops a month, writes down that it is gone, and says how many events it had; nothing when it is gone already. MUST refuse a month
+    /// that is younger than [`MIN_KEPT`](crate::retention::MIN_KEPT) or not settled, and one that does not hold as many events as were
+    /// `exported`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the month stays.
+    fn drop_partition(
+        &mut self,
+        partition: &Partition,
+        exported: Option<u64>,
+    ) -> Result<Option<u64>, StoreError>;
+}
+
+/// Keeps months of events outside of the store.
+pub trait Archive: Send + Sync {
+    /// What the archive holds of a month; nothing unless it holds all of it, safe from a loss of power. MUST compare what it promised with
+    /// what is there.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when it cannot be read, or is not what was promised.
+    fn find(&self, partition: &Partition) -> Result<Option<Archived>, ArchiveError>;
+
+    /// Begins a month anew. What was begun before and not finished is worthless.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    fn begin(&self, partition: &Partition) -> Result<Box<dyn ArchiveWriter>, ArchiveError>;
+}
+
+/// A month on its way into an archive.
+pub trait ArchiveWriter {
+    /// Adds events.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    fn write(&mut self, events: &[ArchivedEvent]) -> Result<(), ArchiveError>;
+
+    /// Makes what was written a whole month. MUST return after it is safe from a loss of power; until then [`Archive::find`] MUST find
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    fn finish(self: Box<Self>) -> Result<(), ArchiveError>;
 }

@@ -12,6 +12,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{Store, query::ReadUsageError, raw::StoredEvent, rollup::quarter_of};
 
+pub use crate::ports::{Archive, ArchiveWriter, PartitionStore, Sink};
+
 /// Events are kept for at least this long after their month: twice as long as an id counts once.
 pub const MIN_KEPT: Duration = Duration::days(70);
 
@@ -35,42 +37,6 @@ pub struct ArchivedEvent {
     pub event: StoredEvent,
 }
 
-/// Takes events as they are read.
-pub type Sink<'a> = &'a mut dyn FnMut(&[ArchivedEvent]) -> Result<(), StoreError>;
-
-/// Months of events, over all tenants.
-pub trait PartitionStore {
-    /// Months that ended at or before this instant, the oldest first: none, in a store that keeps everything.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn partitions_before(&mut self, ends_at: OffsetDateTime) -> Result<Vec<Partition>, StoreError>;
-
-    /// Why a month must stay: events of it wait for the rollup, or a day that it touches is not closed without drift. MUST give each month to
-    /// one caller at a time, until its transaction ends, and tell the others to leave it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn unsettled(&mut self, partition: &Partition) -> Result<Option<String>, StoreError>;
-
-    /// Hands every event of a month to `sink`, some at a time, and says how many there were. MUST NOT hold more of them at once.
-    ///
-    /// # Errors
-    /// [`StoreError`], its own or the sink's.
-    fn read_partition(&mut self, partition: &Partition, sink: Sink<'_>) -> Result<u64, StoreError>;
-
-    /// Drops a month, writes down that it is gone, and says how many events it had; nothing when it is gone already. MUST refuse a month
-    /// that is younger than [`MIN_KEPT`] or not settled, and one that does not hold as many events as were `exported`.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the month stays.
-    fn drop_partition(
-        &mut self,
-        partition: &Partition,
-        exported: Option<u64>,
-    ) -> Result<Option<u64>, StoreError>;
-}
-
 /// Why a month was not archived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the archive: {0}")]
@@ -83,38 +49,6 @@ pub struct Archived {
     pub events: u64,
     /// Where they are, for people.
     pub place: String,
-}
-
-/// Keeps months of events outside of the store.
-pub trait Archive: Send + Sync {
-    /// What the archive holds of a month; nothing unless it holds all of it, safe from a loss of power. MUST compare what it promised with
-    /// what is there.
-    ///
-    /// # Errors
-    /// [`ArchiveError`] when it cannot be read, or is not what was promised.
-    fn find(&self, partition: &Partition) -> Result<Option<Archived>, ArchiveError>;
-
-    /// Begins a month anew. What was begun before and not finished is worthless.
-    ///
-    /// # Errors
-    /// [`ArchiveError`].
-    fn begin(&self, partition: &Partition) -> Result<Box<dyn ArchiveWriter>, ArchiveError>;
-}
-
-/// A month on its way into an archive.
-pub trait ArchiveWriter {
-    /// Adds events.
-    ///
-    /// # Errors
-    /// [`ArchiveError`].
-    fn write(&mut self, events: &[ArchivedEvent]) -> Result<(), ArchiveError>;
-
-    /// Makes what was written a whole month. MUST return after it is safe from a loss of power; until then [`Archive::find`] MUST find
-    /// nothing.
-    ///
-    /// # Errors
-    /// [`ArchiveError`].
-    fn finish(self: Box<Self>) -> Result<(), ArchiveError>;
 }
 
 impl From<ArchiveError> for StoreError {
