@@ -59,7 +59,7 @@ snippets:
 chaos *arguments='--seconds 300':
     cargo run --bin plinth-dev -- chaos {{ arguments }}
 
-# Measure against ceilings of the same run, `--bench projects` or `--bench events`: see docs/performance.md
+# Measure against ceilings of the same run, `--bench projects`, `--bench events` or `--bench history`: see docs/performance.md
 bench *arguments='--bench projects':
     cargo bench {{ arguments }}
 

@@ -22,7 +22,7 @@
 //! | [`subscription`] | which plan a tenant has |
 //! | [`plan_change`] | ordering another one |
 //! | [`resource`] | counted things of the host product |
-//! | [`reservation`] | hard quotas and concurrency, with leases |
+//! | [`reservation`] | quotas and concurrency, with leases |
 //! | [`permissions`] | what the use cases demand |
 //! | [`ports`] | what a store must do, by noun |
 //! | [`service`] | [`Billing`]: the façade |

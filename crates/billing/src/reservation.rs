@@ -1,4 +1,4 @@
-//! Reservations: hard quotas and concurrency. Take before, settle or give back after; a lease that runs out gives itself back.
+//! Reservations: quotas and concurrency. Take before, settle or give back after; a lease that runs out gives itself back.
 
 use audit::{Crud, NewEvent, Target};
 use kernel::{
@@ -20,7 +20,7 @@ pub const MAX_TTL_SECONDS: i64 = 86_400;
 pub enum Outcome {
     /// Nothing yet. It counts until its lease runs out.
     Open,
-    /// So much was used after all. It counts no longer: the usage events do.
+    /// So much was used after all. It holds no longer; its quantity counts on where the quota has no meter.
     Settled {
         /// The quantity used.
         quantity: i64,
