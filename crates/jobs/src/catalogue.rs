@@ -10,9 +10,7 @@ use crate::{
     Registry,
     billing::ApplyPlanChanges,
     tenancy::{ArchiveFrozen, EndTrials, ExpireInvitations, SendInvitationMail},
-    upkeep::{
-        DeleteFinished, DeleteIdempotencyKeys, DeleteReservations, DeleteSessions, EnsurePartitions,
-    },
+    upkeep::{DeleteFinished, DeleteOlder, EnsureAuditPartitions},
 };
 
 /// What the jobs of tenancy, billing and upkeep need.
@@ -53,11 +51,11 @@ pub fn registry(ports: Ports) -> Registry {
         .cron("17 * * * *", ArchiveFrozen::new(lifecycle))
         .cron(
             "27 * * * *",
-            DeleteIdempotencyKeys::new(Arc::clone(&upkeep)),
+            DeleteOlder::idempotency_keys(Arc::clone(&upkeep)),
         )
         .cron("* * * * *", ApplyPlanChanges::new(Arc::clone(&upkeep)))
         .cron("37 * * * *", DeleteFinished::new(Arc::clone(&upkeep)))
-        .cron("41 2 * * *", DeleteSessions::new(Arc::clone(&upkeep)))
-        .cron("43 2 * * *", DeleteReservations::new(Arc::clone(&upkeep)))
-        .cron("47 1 * * *", EnsurePartitions::new(upkeep))
+        .cron("41 2 * * *", DeleteOlder::sessions(Arc::clone(&upkeep)))
+        .cron("43 2 * * *", DeleteOlder::reservations(Arc::clone(&upkeep)))
+        .cron("47 1 * * *", EnsureAuditPartitions::new(upkeep))
 }

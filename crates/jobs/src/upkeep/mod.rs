@@ -1,18 +1,14 @@
 //! Jobs that keep the database small and ready.
 
 pub mod delete_finished;
-pub mod delete_idempotency_keys;
-pub mod delete_reservations;
-pub mod delete_sessions;
-pub mod ensure_partitions;
+pub mod delete_older;
+pub mod ensure_audit_partitions;
 
 use kernel::StoreError;
 
 pub use delete_finished::DeleteFinished;
-pub use delete_idempotency_keys::DeleteIdempotencyKeys;
-pub use delete_reservations::DeleteReservations;
-pub use delete_sessions::DeleteSessions;
-pub use ensure_partitions::EnsurePartitions;
+pub use delete_older::DeleteOlder;
+pub use ensure_audit_partitions::EnsureAuditPartitions;
 
 use crate::{JobContext, JobError};
 

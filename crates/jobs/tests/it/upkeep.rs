@@ -7,9 +7,7 @@ use kernel::{SystemClock, UnitOfWork};
 use plinth_jobs::{
     Job, JobContext,
     billing::ApplyPlanChanges,
-    upkeep::{
-        DeleteFinished, DeleteIdempotencyKeys, DeleteReservations, DeleteSessions, EnsurePartitions,
-    },
+    upkeep::{DeleteFinished, DeleteOlder, EnsureAuditPartitions},
 };
 use serde_json::Value;
 
@@ -35,7 +33,7 @@ async fn idempotency_keys_are_forgotten_after_a_day() {
          insert into idempotency_keys (id, principal_id, key, fingerprint, lease_until, created_at)
          values (gen_random_uuid(), gen_random_uuid(), 'young', '', now(), now() - interval '23 hours')",
     );
-    run(DeleteIdempotencyKeys::new(store(&bench))).await;
+    run(DeleteOlder::idempotency_keys(store(&bench))).await;
     assert_eq!(
         bench.text("select string_agg(key, ',') as value from idempotency_keys"),
         "young"
@@ -101,7 +99,7 @@ async fn sessions_go_thirty_days_after_their_end() {
              now() - age * interval '1 day', ended, case when ended is not null then 'logout' end
          from (values (31, null), (31, now() - interval '40 days'), (29, null), (29, now()), (-2, null)) as s(age, ended)",
     );
-    run(DeleteSessions::new(store(&bench))).await;
+    run(DeleteOlder::sessions(store(&bench))).await;
     let left = "select string_agg(date_part('day', now() - expires_at)::text, ',' order by expires_at) as value from sessions";
     assert_eq!(bench.text(left), "29,29,-1");
 }
@@ -119,7 +117,7 @@ async fn reservations_go_thirty_five_days_after_they_are_over() {
                  as r(name, status, expired, finished)"
         ));
     }
-    run(DeleteReservations::new(store(&bench))).await;
+    run(DeleteOlder::reservations(store(&bench))).await;
     let left =
         "select string_agg(key, ',' order by key, tenant_id) as value from quota_reservations";
     assert_eq!(
@@ -137,6 +135,6 @@ async fn the_worker_makes_the_partitions_that_are_missing() {
         "select max(relname)::text as value from pg_class where relispartition and relkind = 'r' and relname ~ '^audit_events_2'",
     );
     bench.sql(&format!("drop table {name}"));
-    run(EnsurePartitions::new(store(&bench))).await;
+    run(EnsureAuditPartitions::new(store(&bench))).await;
     assert_eq!(bench.number(newest), before);
 }

@@ -1,4 +1,4 @@
-//! Makes the partitions of the coming months, long before a row needs one.
+//! Makes the partitions of the trail for the coming months, long before a row needs one.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::{Job, JobContext, JobError};
 
 /// Makes partitions of the audit trail.
-pub struct EnsurePartitions {
+pub struct EnsureAuditPartitions {
     db: Arc<dyn UnitOfWork<dyn Upkeep>>,
 }
 
-impl EnsurePartitions {
+impl EnsureAuditPartitions {
     /// Over `db`.
     #[must_use]
     pub fn new(db: Arc<dyn UnitOfWork<dyn Upkeep>>) -> Self {
@@ -21,7 +21,7 @@ impl EnsurePartitions {
     }
 }
 
-impl Job for EnsurePartitions {
+impl Job for EnsureAuditPartitions {
     fn kind(&self) -> &'static str {
         "ensure_partitions"
     }
