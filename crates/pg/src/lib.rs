@@ -5,6 +5,7 @@
 //! | [`pool`] | [`Pg`]: connections, the check of the role, health |
 //! | [`tx`] | [`PgTx`], the open transaction that implements every `Store`, and the unit of work that opens it |
 //! | `prepared` | statements that a connection prepares once |
+//! | `scalar` | rows of one value |
 //! | [`error`] | what PostgreSQL's errors mean to a domain |
 //! | [`migrate`] | the embedded migrations |
 //! | [`listen`] | notifications from the database |
@@ -25,6 +26,7 @@ pub mod listen;
 pub mod migrate;
 pub mod pool;
 mod prepared;
+mod scalar;
 pub mod schema_file;
 pub mod table_reader;
 mod tenancy;

@@ -11,7 +11,7 @@ use diesel::{
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use sha2::{Digest, Sha256};
 
-use crate::{error::store_error, pool::lone_connection};
+use crate::{error::store_error, pool::lone_connection, scalar::Answer};
 
 include!(concat!(env!("OUT_DIR"), "/replaceable.rs"));
 
@@ -351,12 +351,6 @@ fn ensure_roles(conn: &mut PgConnection) -> Result<(), MigrateError> {
         return Err(MigrateError::RolesMissing { login: login.name });
     }
     Ok(())
-}
-
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = Bool)]
-    answer: bool,
 }
 
 #[derive(QueryableByName)]

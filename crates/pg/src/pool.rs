@@ -8,10 +8,9 @@ use deadpool::managed::{
 };
 use deadpool_diesel::{Error, Runtime, postgres};
 use diesel::{
-    Connection, ConnectionError, PgConnection, QueryableByName, RunQueryDsl,
+    Connection, ConnectionError, PgConnection, RunQueryDsl,
     connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager},
     sql_query,
-    sql_types::Bool,
 };
 use kernel::StoreError;
 use tokio::runtime::{Builder, Handle};
@@ -19,6 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use crate::{
     PgTx,
     error::store_error,
+    scalar::Answer,
     tx::{Open, PgUnitOfWork},
     usage::AFTER_A_RESTORE,
 };
@@ -342,10 +342,4 @@ pub(crate) fn lone_connection(url: &str) -> Result<PgConnection, StoreError> {
             Err(error) => return Err(StoreError::Unavailable(error.to_string())),
         }
     }
-}
-
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = Bool)]
-    answer: bool,
 }

@@ -4,14 +4,14 @@ use billing::{Granted, Period, PlanRef, resource};
 use diesel::{
     ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryableByName, RunQueryDsl,
     sql_query,
-    sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{StoreError, TenantId};
 use pg_schema::schema::{projects, resources};
 use time::OffsetDateTime;
 
 use super::{overrides, plans};
-use crate::error::store_error;
+use crate::{error::store_error, scalar::Count};
 
 #[derive(QueryableByName)]
 struct InForce {
@@ -19,12 +19,6 @@ struct InForce {
     code: String,
     #[diesel(sql_type = Integer)]
     version: i32,
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }
 
 pub(super) fn granted(

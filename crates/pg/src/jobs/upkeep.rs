@@ -3,13 +3,17 @@
 use app::upkeep::Upkeep;
 use diesel::{
     QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Bool, Integer, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Integer, Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{InvitationId, StoreError, TenantId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{PgTx, error::store_error};
+use crate::{
+    PgTx,
+    error::store_error,
+    scalar::{Answer, Count},
+};
 
 impl Upkeep for PgTx {
     fn expired_invitations(
@@ -70,7 +74,7 @@ impl Upkeep for PgTx {
         )
         .bind::<SqlUuid, _>(tenant_id.as_uuid())
         .bind::<Timestamptz, _>(now)
-        .get_result::<AnswerRow>(self.conn())
+        .get_result::<Answer>(self.conn())
         .map(|row| row.answer)
         .map_err(store_error)
     }
@@ -85,7 +89,7 @@ impl Upkeep for PgTx {
         )
         .bind::<SqlUuid, _>(tenant_id.as_uuid())
         .bind::<Timestamptz, _>(since)
-        .get_result::<AnswerRow>(self.conn())
+        .get_result::<Answer>(self.conn())
         .map(|row| row.answer)
         .map_err(store_error)
     }
@@ -177,7 +181,7 @@ impl Upkeep for PgTx {
 
     fn ensure_audit_partitions(&mut self) -> Result<u32, StoreError> {
         sql_query("select app.ensure_audit_partitions()::bigint as count")
-            .get_result::<CountRow>(self.conn())
+            .get_result::<Count>(self.conn())
             .map(|row| u32::try_from(row.count).unwrap_or(0))
             .map_err(store_error)
     }
@@ -188,7 +192,7 @@ fn counted(tx: &mut PgTx, call: &str, at: OffsetDateTime, limit: u32) -> Result<
     sql_query(call)
         .bind::<Timestamptz, _>(at)
         .bind::<Integer, _>(at_most(limit))
-        .get_result::<CountRow>(tx.conn())
+        .get_result::<Count>(tx.conn())
         .map(|row| row.count.unsigned_abs())
         .map_err(store_error)
 }
@@ -219,16 +223,4 @@ struct InvitationRow {
 struct TenantRow {
     #[diesel(sql_type = SqlUuid)]
     tenant_id: Uuid,
-}
-
-#[derive(QueryableByName)]
-struct AnswerRow {
-    #[diesel(sql_type = Bool)]
-    answer: bool,
-}
-
-#[derive(QueryableByName)]
-struct CountRow {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     PgTx,
     error::{store_error, unreadable},
+    scalar::Answer,
 };
 
 impl TenantStore for PgTx {
@@ -136,12 +137,6 @@ impl TenantStore for PgTx {
             .map_err(store_error)?;
         rows.into_iter().map(Tenant::try_from).collect()
     }
-}
-
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = Bool)]
-    answer: bool,
 }
 
 #[derive(Queryable, Selectable, QueryableByName)]

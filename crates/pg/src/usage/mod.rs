@@ -55,6 +55,7 @@ use uuid::Uuid;
 use crate::{
     PgTx,
     error::{store_error, unreadable},
+    scalar::Count,
 };
 
 impl Store for PgTx {
@@ -269,7 +270,7 @@ impl Ledger for PgTx {
     }
 
     fn ensure_partitions(&mut self, months_ahead: u32) -> Result<u32, StoreError> {
-        let row: CountRow = sql_query("select app.ensure_usage_partitions($1)::bigint as count")
+        let row: Count = sql_query("select app.ensure_usage_partitions($1)::bigint as count")
             .bind::<sql_types::Integer, _>(i32::try_from(months_ahead).unwrap_or(i32::MAX))
             .get_result(self.conn())
             .map_err(store_error)?;
@@ -277,7 +278,7 @@ impl Ledger for PgTx {
     }
 
     fn summarise_events(&mut self) -> Result<u32, StoreError> {
-        let row: CountRow = sql_query("select app.summarise_usage_events()::bigint as count")
+        let row: Count = sql_query("select app.summarise_usage_events()::bigint as count")
             .get_result(self.conn())
             .map_err(store_error)?;
         Ok(u32::try_from(row.count).unwrap_or(0))
@@ -288,10 +289,4 @@ impl Ledger for PgTx {
 struct ZoneRow {
     #[diesel(sql_type = sql_types::Text)]
     timezone: String,
-}
-
-#[derive(QueryableByName)]
-struct CountRow {
-    #[diesel(sql_type = sql_types::BigInt)]
-    count: i64,
 }

@@ -14,7 +14,7 @@ use usage::{
 use uuid::Uuid;
 
 use super::raw::EventRow;
-use crate::{PgTx, error::store_error};
+use crate::{PgTx, error::store_error, scalar::Answer};
 
 /// Looking through a month takes longer than a request may.
 const PATIENCE: &str = "set local statement_timeout = '1h'";
@@ -202,12 +202,6 @@ struct Reason {
 struct Dropped {
     #[diesel(sql_type = sql::Nullable<sql::BigInt>)]
     events: Option<i64>,
-}
-
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = sql::Bool)]
-    answer: bool,
 }
 
 #[derive(QueryableByName)]
