@@ -6,12 +6,9 @@
 //! | `copy` | the ceiling |
 //! | `checks` | "may I?", asked beside half of the load that is possible |
 //! | `crowd` | many small customers |
-//! | the others | shared with the benchmark `projects` |
+//! | the others | shared with the other benchmarks |
 //!
 //! Everything happens on one machine in one run: the API, PostgreSQL with its commits on disk, and the clients.
-//!
-//! `--rows=20000000` puts so many events there first; `--random` gives them to the customer who sends more, and has all ids in no order;
-//! `--clients=64` sets the connections of the phase with one event a request.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,20 +19,23 @@
 
 extern crate plinth_rest as rest;
 
+#[path = "../stage/arguments.rs"]
+mod arguments;
 mod checks;
-#[path = "../projects/client.rs"]
+#[path = "../stage/client.rs"]
 mod client;
 mod copy;
 mod crowd;
-#[path = "../projects/roller.rs"]
+#[path = "../stage/roller.rs"]
 mod roller;
 mod sender;
 #[expect(dead_code, reason = "the other benchmark uses the rest of it")]
-#[path = "../projects/stage.rs"]
+#[path = "../stage/stage.rs"]
 mod stage;
 
 use std::time::Duration;
 
+use clap::Parser;
 use sender::{Ids, Load, Sender};
 use stage::{Api, Database};
 
@@ -46,28 +46,41 @@ const LENGTH: Duration = Duration::from_secs(8);
 /// Rows that COPY writes, on each of its two connections.
 const COPIED: usize = 500_000;
 
+/// Measures `POST /v1/events`.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Events that are put there first.
+    #[arg(long, default_value_t = 0)]
+    rows: usize,
+    /// Gives those events to the customer who sends more, and has all ids in no order.
+    #[arg(long)]
+    random: bool,
+    /// Connections of the phases with one event a request.
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// How often the phases take turns.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Small customers who send events at the end.
+    #[arg(long, default_value_t = 0)]
+    tenants: usize,
+}
+
 fn main() {
-    // `cargo test --all-targets` runs benchmarks as well, and should not wait for this one.
-    let arguments: Vec<String> = std::env::args().collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        println!("nothing is measured without --bench");
+    let Some(Arguments {
+        rows,
+        random,
+        clients,
+        rounds,
+        tenants,
+    }) = arguments::arguments()
+    else {
         return;
-    }
-    let option = |name: &str, default: usize| {
-        let given = arguments
-            .iter()
-            .find_map(|argument| argument.strip_prefix(name));
-        given.map_or(default, |number| number.parse().unwrap())
     };
-    let (rows, clients) = (option("--rows=", 0), option("--clients=", 64));
-    let (rounds, tenants) = (option("--rounds=", 3), option("--tenants=", 0));
     let database = Database::start();
     let api = Api::start(&database, None);
     let key = api.customer(&["usage.write", "usage.read", "entitlement.read"]);
-    let ids = match arguments.iter().any(|argument| argument == "--random") {
-        true => Ids::Random,
-        false => Ids::Counted,
-    };
+    let ids = if random { Ids::Random } else { Ids::Counted };
     if rows > 0 {
         println!("{rows} events that are there before …");
         copy::fill(&database, rows, ids);

@@ -4,9 +4,7 @@
 //! |---|---|
 //! | `past` | events of the last thirty days, put there by COPY's faster sister, and rolled up as the worker does it |
 //! | `asked` | one question after another, over HTTP and straight to the database |
-//! | the others | shared with the benchmark `projects` |
-//!
-//! `--rows=20000000` is the size of the history; two million when nobody says.
+//! | the others | shared with the other benchmarks |
 
 #![expect(
     clippy::unwrap_used,
@@ -17,31 +15,34 @@
 
 extern crate plinth_rest as rest;
 
+#[path = "../stage/arguments.rs"]
+mod arguments;
 mod asked;
-#[path = "../projects/client.rs"]
+#[path = "../stage/client.rs"]
 mod client;
 mod past;
-#[path = "../projects/roller.rs"]
+#[path = "../stage/roller.rs"]
 mod roller;
 #[expect(dead_code, reason = "the other benchmarks use the rest of it")]
-#[path = "../projects/stage.rs"]
+#[path = "../stage/stage.rs"]
 mod stage;
 
-use asked::From;
+use clap::Parser;
 use past::{CHUNK, Past};
 use stage::{Api, Database};
 
+/// Measures what a long history costs.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Events in the history.
+    #[arg(long, default_value_t = 2 * CHUNK)]
+    rows: usize,
+}
+
 fn main() {
-    // `cargo test --all-targets` runs benchmarks as well, and should not wait for this one.
-    let arguments: Vec<String> = std::env::args().collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        println!("nothing is measured without --bench");
+    let Some(Arguments { rows }) = arguments::arguments() else {
         return;
-    }
-    let rows = arguments
-        .iter()
-        .find_map(|argument| argument.strip_prefix("--rows="))
-        .map_or(2 * CHUNK, |number| number.parse().unwrap());
+    };
     let database = Database::start();
     let api = Api::start(&database, None);
     let key = api.customer(&["usage.read"]);
@@ -62,9 +63,9 @@ fn main() {
         );
     }
     println!("\na month by day, one metric | half within µs | 99 % within µs");
-    let (p50, p99) = asked::over_http(api.address, &key, From::Midnight);
+    let (p50, p99) = asked::over_http(api.address, &key, asked::From::Midnight);
     println!("GET /v1/usage, whole days | {p50} | {p99}");
-    let (p50, p99) = asked::over_http(api.address, &key, From::Instant);
+    let (p50, p99) = asked::over_http(api.address, &key, asked::From::Instant);
     println!("GET /v1/usage, from some instant | {p50} | {p99}");
     let (p50, p99) = asked::in_sql(&database);
     println!("the rollups' sums, straight from PostgreSQL | {p50} | {p99}");

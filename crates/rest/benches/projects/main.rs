@@ -8,6 +8,7 @@
 //! | `load` | clients that wait for each answer |
 //! | `client` | HTTP over bare sockets |
 //! | `table` | medians, bests and ratios |
+//! | `arguments` | what is asked for |
 //!
 //! Everything happens on one machine in one run, and the phases take turns.
 
@@ -20,15 +21,20 @@
 
 extern crate plinth_rest as rest;
 
+#[path = "../stage/arguments.rs"]
+mod arguments;
+#[path = "../stage/client.rs"]
 mod client;
 mod load;
 mod pgbench;
+#[path = "../stage/stage.rs"]
 mod stage;
 mod table;
 mod transaction;
 
 use std::time::Duration;
 
+use clap::Parser;
 use stage::{Api, BareRoute, Database};
 use table::Rounds;
 use transaction::Transaction;
@@ -42,16 +48,18 @@ const ROUNDS: usize = 6;
 /// Connections that clients keep open.
 const CLIENTS: usize = 32;
 
+/// Measures `GET /v1/projects`.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Connections of the API to PostgreSQL, at most. Its default when not given.
+    #[arg(long)]
+    connections: Option<usize>,
+}
+
 fn main() {
-    // `cargo test --all-targets` runs benchmarks as well, and should not wait for this one.
-    let arguments: Vec<String> = std::env::args().collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        println!("nothing is measured without --bench");
+    let Some(Arguments { connections }) = arguments::arguments() else {
         return;
-    }
-    let connections = arguments
-        .iter()
-        .find_map(|argument| argument.strip_prefix("--connections="));
+    };
     let database = Database::start();
     let api = Api::start(&database, connections);
     let key = api.customer(&["project.read"]);

@@ -190,7 +190,7 @@ pub(crate) struct Api {
 
 impl Api {
     /// With this many connections to PostgreSQL instead of the default.
-    pub(crate) fn start(database: &Database, connections: Option<&str>) -> Self {
+    pub(crate) fn start(database: &Database, connections: Option<usize>) -> Self {
         let signing_key = idp::generate_signing_key();
         let variables = [
             ("DATABASE_URL", &*database.app_url()),
@@ -204,7 +204,10 @@ impl Api {
                 signing_key.expose_secret(),
             ),
         ];
-        let connections = connections.map(|number| ("PLINTH__DATABASE__MAX_CONNECTIONS", number));
+        let connections = connections.map(|number| number.to_string());
+        let connections = connections
+            .as_deref()
+            .map(|number| ("PLINTH__DATABASE__MAX_CONNECTIONS", number));
         let variables = variables.into_iter().chain(connections);
         let variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = Config::from_variables(variables).unwrap();
