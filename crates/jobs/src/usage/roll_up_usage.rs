@@ -82,17 +82,15 @@ async fn while_many<F: Future<Output = Result<u64, JobError>>>(
     look: impl Fn() -> F,
 ) -> Result<u64, JobError> {
     let (begun, mut all) = (Instant::now(), 0);
-    loop {
+    while !context.is_stopping() {
         let found = look().await?;
         all += found;
-        if found < MANY || begun.elapsed() >= ROLL_UP {
-            return Ok(all);
+        if found < MANY || begun.elapsed() >= ROLL_UP || context.is_stopping() {
+            break;
         }
         sleep(SHORTLY).await;
-        if context.is_stopping() {
-            return Ok(all);
-        }
     }
+    Ok(all)
 }
 
 #[cfg(test)]
