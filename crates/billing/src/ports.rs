@@ -100,10 +100,16 @@ pub trait Counts {
         at: OffsetDateTime,
     ) -> Result<Granted, StoreError>;
 
-    /// Where the tenant stands with one entitlement at `at`: what [`Counts::granted`], [`Counts::gauge_used`], [`Counts::reserved`] and
-    /// [`Counts::watermark`] answer, the tenant's zone, where its billing months start, and when the limit was first crossed. For a
-    /// quota it MAY have what [`Counts::count`] answers of its period around `at`, and MUST have it where reservations are what counts. MUST read all of it out of one snapshot, and, where that
-    /// is what costs, in one round trip.
+    /// Where the tenant stands with one entitlement at `at`: what [`Counts::granted`] and [`Counts::watermark`] answer, the tenant's zone,
+    /// where its billing months start, when the limit was first crossed, and
+    ///
+    /// - how many things the limit counts: `max_members` counts active members and pending invitations that have not expired, `max_projects`
+    ///   projects that are neither archived nor the default one, `max_<kind>` registered resources, and anything else nothing;
+    /// - what open reservations hold: those that are neither finished nor expired;
+    /// - of a quota, what [`Counts::count`] answers of its period around `at`. It MUST be there where reservations are what counts, and MAY be
+    ///   where a meter counts.
+    ///
+    /// MUST read all of it out of one snapshot, and, where that is what costs, in one round trip.
     ///
     /// # Errors
     /// [`StoreError::Unexpected`] when the tenant is not there.
@@ -113,18 +119,6 @@ pub trait Counts {
         key: &str,
         at: OffsetDateTime,
     ) -> Result<Standing, StoreError>;
-
-    /// How many things a limit counts at `at`. `max_members` counts active members and pending invitations that have not expired,
-    /// `max_projects` counts projects that are neither archived nor the default one, `max_<kind>` counts registered resources; anything else counts nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn gauge_used(
-        &mut self,
-        tenant_id: TenantId,
-        key: &str,
-        at: OffsetDateTime,
-    ) -> Result<i64, StoreError>;
 
     /// How far usage can be read now: an opaque mark that everything committed by now is behind, and nothing else.
     ///
@@ -159,17 +153,6 @@ pub trait Counts {
     ) -> Result<Quantity, StoreError> {
         counted(self, tenant_id, quota, period, watermark)
     }
-
-    /// What open reservations hold of a key: those that are neither finished nor expired at `at`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn reserved(
-        &mut self,
-        tenant_id: TenantId,
-        key: &str,
-        at: OffsetDateTime,
-    ) -> Result<i64, StoreError>;
 
     /// What reservations of a key that were finished in a period settled.
     ///

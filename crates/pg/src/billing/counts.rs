@@ -1,13 +1,13 @@
 //! What a tenant may have, and what it uses.
 
-use billing::{Granted, Period, PlanRef, resource};
+use billing::{Granted, Period, PlanRef};
 use diesel::{
     ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryableByName, RunQueryDsl,
     sql_query,
     sql_types::{Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use kernel::{StoreError, TenantId};
-use pg_schema::schema::{projects, resources};
+use pg_schema::schema::projects;
 use time::OffsetDateTime;
 
 use super::{overrides, plans};
@@ -94,45 +94,6 @@ pub(crate) fn counted_projects(
         .count()
         .get_result(conn)
         .map_err(store_error)
-}
-
-pub(super) fn gauge(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    key: &str,
-    at: OffsetDateTime,
-) -> Result<i64, StoreError> {
-    match key {
-        "max_members" => seats(conn, tenant_id, at),
-        "max_projects" => counted_projects(conn, tenant_id),
-        _ => match resource::kind_of_limit(key) {
-            Some(kind) => resources::table
-                .filter(resources::tenant_id.eq(tenant_id.as_uuid()))
-                .filter(resources::kind.eq(kind))
-                .count()
-                .get_result(conn)
-                .map_err(store_error),
-            None => Ok(0),
-        },
-    }
-}
-
-pub(super) fn reserved(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    key: &str,
-    at: OffsetDateTime,
-) -> Result<i64, StoreError> {
-    let row: Count = sql_query(
-        "select coalesce(sum(quantity), 0)::bigint as count from quota_reservations
-         where tenant_id = $1 and key = $2 and status = 'open' and expires_at > $3",
-    )
-    .bind::<SqlUuid, _>(tenant_id.as_uuid())
-    .bind::<Text, _>(key)
-    .bind::<Timestamptz, _>(at)
-    .get_result(conn)
-    .map_err(store_error)?;
-    Ok(row.count)
 }
 
 pub(super) fn settled(

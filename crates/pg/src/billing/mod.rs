@@ -99,15 +99,6 @@ impl Counts for PgTx {
         standing::standing(self.conn(), Question { tenant_id, key, at })
     }
 
-    fn gauge_used(
-        &mut self,
-        tenant_id: TenantId,
-        key: &str,
-        at: OffsetDateTime,
-    ) -> Result<i64, StoreError> {
-        counts::gauge(self.conn(), tenant_id, key, at)
-    }
-
     fn watermark(&mut self) -> Result<String, StoreError> {
         current_watermark(self.conn())
     }
@@ -132,15 +123,6 @@ impl Counts for PgTx {
         watermark: &str,
     ) -> Result<Quantity, StoreError> {
         standing::count(self.conn(), tenant_id, quota, period, watermark)
-    }
-
-    fn reserved(
-        &mut self,
-        tenant_id: TenantId,
-        key: &str,
-        at: OffsetDateTime,
-    ) -> Result<i64, StoreError> {
-        counts::reserved(self.conn(), tenant_id, key, at)
     }
 
     fn settled(

@@ -190,15 +190,8 @@ pub async fn a_gauge_counts_the_things_of_its_kind(backend: &impl Backend) {
         ("tasks_per_month", 0),
         ("agents", 0),
     ] {
-        let counted = within(backend, id, move |store| {
-            store.gauge_used(id, key, fixture::at(0))
-        });
-        assert_eq!(counted.await, Ok(used), "{key}");
+        assert_eq!(gauge(backend, id, key, fixture::at(0)).await, used, "{key}");
     }
-    let counted = within(backend, other, move |store| {
-        store.gauge_used(id, "max_agents", fixture::at(0))
-    });
-    assert_eq!(counted.await, Ok(0), "out of scope");
 }
 
 async fn hold(
@@ -247,11 +240,11 @@ pub async fn open_reservations_hold_until_they_expire(backend: &impl Backend) {
     let settled = hold(backend, id, "jobs", 200).await;
     finish(backend, &released, Outcome::Released, 1).await;
     finish(backend, &settled, Outcome::Settled { quantity: 200 }, 1).await;
-    for (scope, second, held) in [(id, 0, 7), (id, 9, 7), (id, 10, 0), (other, 0, 0)] {
-        let reserved = within(backend, scope, move |store| {
-            store.reserved(id, "jobs", fixture::at(second))
+    for (second, held) in [(0, 7), (9, 7), (10, 0)] {
+        let standing = within(backend, id, move |store| {
+            store.standing(id, "jobs", fixture::at(second))
         });
-        assert_eq!(reserved.await, Ok(held), "{second}");
+        assert_eq!(standing.await.unwrap().held, held, "{second}");
     }
 }
 
@@ -290,10 +283,10 @@ async fn gauge(
     key: &'static str,
     at: OffsetDateTime,
 ) -> i64 {
-    let counted = within(backend, tenant_id, move |store| {
-        store.gauge_used(tenant_id, key, at)
+    let standing = within(backend, tenant_id, move |store| {
+        store.standing(tenant_id, key, at)
     });
-    counted.await.unwrap()
+    standing.await.unwrap().things
 }
 
 /// Active members and invitations that are open at the instant; nobody who was removed or suspended, and nothing of another tenant.

@@ -101,11 +101,11 @@ impl From<ReserveError> for Refused {
 }
 
 async fn gauge(backend: &impl Backend, tenant_id: TenantId, at: OffsetDateTime) -> (i64, i64) {
-    let counted = within(backend, tenant_id, move |store| {
-        let things = store.gauge_used(tenant_id, "max_agents", at)?;
-        Ok::<_, StoreError>((things, store.reserved(tenant_id, "max_agents", at)?))
+    let standing = within(backend, tenant_id, move |store| {
+        store.standing(tenant_id, "max_agents", at)
     });
-    counted.await.unwrap()
+    let standing = standing.await.unwrap();
+    (standing.things, standing.held)
 }
 
 /// Twenty-four register things at once, ten are allowed: ten get one.

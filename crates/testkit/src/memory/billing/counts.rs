@@ -46,6 +46,22 @@ impl MemoryTx {
         })
     }
 
+    fn things(&self, tenant_id: TenantId, key: &str, at: OffsetDateTime) -> i64 {
+        match key {
+            "max_members" => self.seats_taken(tenant_id, at),
+            "max_projects" => self.projects_counted(tenant_id),
+            _ => resource::kind_of_limit(key)
+                .map_or(0, |kind| self.counted_resources(tenant_id, kind)),
+        }
+    }
+
+    fn held(&self, tenant_id: TenantId, key: &str, at: OffsetDateTime) -> i64 {
+        let held = self.reservations_of(tenant_id, key).filter(|row| {
+            row.reservation.outcome == Outcome::Open && at < row.reservation.expires_at
+        });
+        held.map(|row| row.reservation.quantity).sum()
+    }
+
     fn counted_resources(&self, tenant_id: TenantId, kind: &str) -> i64 {
         let things = self.tables.billing.resources.keys();
         let counted = things
@@ -82,8 +98,8 @@ impl Counts for MemoryTx {
             grant: granted.in_force(at).pop(),
             anchor,
             zone,
-            things: self.gauge_used(tenant_id, key, at)?,
-            held: self.reserved(tenant_id, key, at)?,
+            things: self.things(tenant_id, key, at),
+            held: self.held(tenant_id, key, at),
             crossing: self.crossing(tenant_id, key),
             counted: None,
             watermark: self.watermark()?,
@@ -101,20 +117,6 @@ impl Counts for MemoryTx {
         Ok(standing)
     }
 
-    fn gauge_used(
-        &mut self,
-        tenant_id: TenantId,
-        key: &str,
-        at: OffsetDateTime,
-    ) -> Result<i64, StoreError> {
-        Ok(match key {
-            "max_members" => self.seats_taken(tenant_id, at),
-            "max_projects" => self.projects_counted(tenant_id),
-            _ => resource::kind_of_limit(key)
-                .map_or(0, |kind| self.counted_resources(tenant_id, kind)),
-        })
-    }
-
     fn watermark(&mut self) -> Result<String, StoreError> {
         Ok(self.usage_watermark())
     }
@@ -128,18 +130,6 @@ impl Counts for MemoryTx {
     ) -> Result<Quantity, StoreError> {
         self.metered_total(tenant_id, metric, (period.start, period.end), watermark)
             .map(Quantity::from)
-    }
-
-    fn reserved(
-        &mut self,
-        tenant_id: TenantId,
-        key: &str,
-        at: OffsetDateTime,
-    ) -> Result<i64, StoreError> {
-        let held = self.reservations_of(tenant_id, key).filter(|row| {
-            row.reservation.outcome == Outcome::Open && at < row.reservation.expires_at
-        });
-        Ok(held.map(|row| row.reservation.quantity).sum())
     }
 
     fn settled(
