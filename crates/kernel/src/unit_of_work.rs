@@ -3,8 +3,8 @@
 //! The work is a synchronous closure, so no remote call can happen while the transaction is open. What must reach third parties is
 //! written to the outbox in the same transaction.
 //!
-//! **Dropping the returned future does not roll back.** The closure runs on and commits; a client that went away must ask again with
-//! its `Idempotency-Key`. A unit of work is never opened inside another.
+//! **Dropping the returned future does not roll back.** A closure that has begun runs on and commits, and one that has not may never begin; a
+//! client that went away must ask again with its `Idempotency-Key`. A unit of work is never opened inside another.
 
 use std::{
     future::Future,

@@ -13,6 +13,7 @@ use diesel::{
     sql_query,
 };
 use kernel::StoreError;
+use scopeguard::{ScopeGuard, guard};
 use tokio::runtime::{Builder, Handle};
 
 use crate::{
@@ -236,32 +237,32 @@ impl Pg {
     }
 
     /// Does something with a free connection on a thread that may block. The connection is closed when it panicked, when it left a
-    /// transaction open, and when `spoils` says so of what came of it.
+    /// transaction open, and when `spoils` says so of what came of it. And when whoever asked has gone away: what they asked goes on, or is
+    /// still to begin, and must not panic in another's hands.
     pub(crate) async fn interact<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut PgConnection) -> T + Send + 'static,
         spoils: fn(&T) -> bool,
     ) -> Result<T, StoreError> {
-        let connection = self.connection().await?;
-        let done = connection
-            .interact(move |conn| {
-                let done = work(conn);
-                let is_broken = AnsiTransactionManager::is_broken_transaction_manager(conn);
-                let is_spoilt = is_broken || spoils(&done);
-                (done, is_spoilt)
-            })
-            .await;
-        match done {
-            Ok((done, false)) => Ok(done),
-            Ok((done, true)) => {
-                drop(Object::take(connection));
-                Ok(done)
+        let lent = guard(self.connection().await?, |lent| {
+            // A process that is ending has no thread left to close it on.
+            if Handle::try_current().is_ok() {
+                drop(Object::take(lent));
             }
-            Err(panicked) => {
-                drop(Object::take(connection));
-                Err(StoreError::Unexpected(panicked.to_string()))
-            }
+        });
+        let done = lent.interact(move |conn| {
+            let done = work(conn);
+            let is_broken = AnsiTransactionManager::is_broken_transaction_manager(conn);
+            let is_spoilt = is_broken || spoils(&done);
+            (done, is_spoilt)
+        });
+        let (done, is_spoilt) = done
+            .await
+            .map_err(|panicked| StoreError::Unexpected(panicked.to_string()))?;
+        if !is_spoilt {
+            drop(ScopeGuard::into_inner(lent));
         }
+        Ok(done)
     }
 }
 
@@ -281,7 +282,6 @@ impl Manager for Connections {
     }
 
     async fn recycle(&self, connection: &mut Self::Type, _: &Metrics) -> RecycleResult<Error> {
-        // Whoever asked may have gone away, and what they asked goes on.
         let Ok(mut connection) = connection.try_lock() else {
             return Err(RecycleError::message("it is busy, or something panicked"));
         };

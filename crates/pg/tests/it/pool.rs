@@ -2,6 +2,8 @@
 
 use std::{
     io::Write,
+    panic::resume_unwind,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -12,9 +14,10 @@ use diesel::{
     sql_query,
     sql_types::{BigInt, Bool},
 };
-use kernel::{Scope, TenantId};
+use kernel::{Scope, StoreError, TenantId};
 use pg::{Pg, Settings};
 use testkit::{PgBouncer, TestDb};
+use tokio::runtime::Builder;
 
 use crate::pool_load::{self, CONNECTIONS, STATEMENT_TIMEOUT};
 
@@ -113,6 +116,46 @@ async fn a_hundred_thousand_units_of_work_on_two_connections_never_see_each_othe
     let pg = pool(db.app_url(), true);
     pool_load::run(&db, &pg, UNITS, seed.0).await;
     nothing_is_left_over(&db);
+}
+
+/// A unit of work whose caller goes away before it has begun, and which panics then.
+#[test]
+fn what_nobody_waits_for_any_more_spoils_nothing() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let db = TestDb::create().await;
+        let pg = Pg::connect(&Settings {
+            url: db.app_url(),
+            max_connections: 1,
+            statement_timeout: STATEMENT_TIMEOUT,
+            prepared_statements: true,
+        })
+        .unwrap();
+        pg.ping().await.unwrap();
+        let (free, is_free) = mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || is_free.recv());
+        let uow = pg.unit_of_work::<dyn tenancy::Store>(|tx| tx);
+        let doomed = tokio::spawn(async move {
+            let work = |_: &mut (dyn tenancy::Store + 'static)| -> Result<(), StoreError> {
+                resume_unwind(Box::new("on purpose"))
+            };
+            uow.run(Scope::global(), work).await
+        });
+        let moment = Duration::from_millis(50);
+        tokio::time::sleep(moment).await;
+        doomed.abort();
+        assert!(doomed.await.unwrap_err().is_cancelled());
+        let other = tokio::spawn(async move { pg.ping().await });
+        tokio::time::sleep(moment).await;
+        free.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        other.await.unwrap().unwrap();
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
