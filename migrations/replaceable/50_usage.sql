@@ -294,20 +294,22 @@ create or replace function app.usage_zones(tenants uuid[]) returns table (tenant
     select t.id, t.timezone from public.tenants t where t.id = any (tenants)
 $$;
 
--- After a database was restored from a dump its transaction ids start again from the bottom, below the watermark. Gives its events ids of
--- this life: one below all others to what is rolled up, a new one to what is not, which the watermark takes too. Every migration does it,
--- since nothing may be written or rolled up before; where there is nothing to do, it does nothing.
+-- After a database was restored from a dump its transaction ids start again from the bottom, below the watermark, or below events that wait for
+-- it. Gives what is ahead ids of this life: one below all others to what is rolled up, a new one to what is not, which the watermark takes too
+-- when it was ahead itself. Every migration does it, since nothing may be written or rolled up before; where nothing is ahead, it does nothing.
 create or replace function app.rebase_usage_watermark() returns void language plpgsql as $$
 declare
     mark bigint;
     present constant bigint := pg_current_xact_id()::text::bigint;
 begin
     select w.txid into mark from public.usage_watermark w for update;
-    if mark <= present then
+    if mark <= present and not exists (
+        select from public.usage_events e where e.txid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+    ) then
         return;
     end if;
-    update public.usage_events set txid = case when txid < mark then 0 else present end where txid > 0;
-    update public.usage_watermark set txid = present, moved_at = now();
+    update public.usage_events set txid = case when txid < mark then 0 else present end where txid >= present;
+    update public.usage_watermark set txid = present, moved_at = now() where txid > present;
 end $$;
 
 grant execute on function app.usage_month(timestamptz), app.usage_received_at(), app.usage_snapshot(),

@@ -28,7 +28,7 @@ impl<S: tenancy::Store + identity::Store + billing::Store> Onboarding for S {}
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (pg, _throw_away) = connect().await?;
-    pg.refuse_unsafe_role().await?;
+    pg.refuse_unsafe().await?;
 
     let onboarding: Arc<dyn UnitOfWork<dyn Onboarding>> = pg.unit_of_work(|tx| tx);
     let (owner, tenant) = onboard(&onboarding, "ann@example.com").await?;

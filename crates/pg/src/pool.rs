@@ -116,12 +116,12 @@ impl Pg {
         Arc::new(PgUnitOfWork::new(self.clone(), Open(open)))
     }
 
-    /// Refuses a role that row-level security does not bind.
+    /// Refuses to work as a role that row-level security does not bind.
     ///
     /// # Errors
     /// [`StoreError::Unexpected`] when the role is a superuser, has `BYPASSRLS`, or belongs to the owner of the tables;
     /// [`StoreError::Unavailable`] when the database cannot be asked.
-    pub async fn refuse_unsafe_role(&self) -> Result<(), StoreError> {
+    async fn refuse_unsafe_role(&self) -> Result<(), StoreError> {
         let unsafe_role = self.ask(|conn| {
             sql_query(
                 "select r.rolsuper or r.rolbypassrls or exists (
@@ -148,7 +148,7 @@ impl Pg {
     /// [`StoreError::Unexpected`] when it is one; [`StoreError::Unavailable`] when the database cannot be asked.
     async fn refuse_another_life(&self) -> Result<(), StoreError> {
         let another = self.ask(|conn| {
-            let migrated = "select to_regclass('public.usage_watermark') is not null as answer";
+            let migrated = "select coalesce(has_table_privilege(to_regclass('public.usage_watermark'), 'select'), false) as answer";
             if !sql_query(migrated).get_result::<Answer>(conn)?.answer {
                 return Ok(false);
             }
@@ -164,17 +164,23 @@ impl Pg {
         Ok(())
     }
 
-    /// Waits until the database is there, as it may be started after us, and then refuses it when it, or our role in it, is not safe.
+    /// Refuses a role that row-level security does not bind, and a database that was restored from a dump and not migrated since.
     ///
     /// # Errors
-    /// [`StoreError::Unexpected`], as [`Pg::refuse_unsafe_role`], and for a database that was restored and not migrated since.
+    /// [`StoreError::Unexpected`] when the role is a superuser, has `BYPASSRLS`, or belongs to the owner of the tables, and when the
+    /// database is such a one; [`StoreError::Unavailable`] when it cannot be asked.
+    pub async fn refuse_unsafe(&self) -> Result<(), StoreError> {
+        self.refuse_unsafe_role().await?;
+        self.refuse_another_life().await
+    }
+
+    /// As [`Pg::refuse_unsafe`], for as long as it takes the database to be there: it may be started after us.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`].
     pub async fn wait_until_safe(&self) -> Result<(), StoreError> {
         loop {
-            let checked = async {
-                self.refuse_unsafe_role().await?;
-                self.refuse_another_life().await
-            };
-            match checked.await {
+            match self.refuse_unsafe().await {
                 Err(StoreError::Unavailable(error)) => {
                     tracing::warn!(error, "the database is away; trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;

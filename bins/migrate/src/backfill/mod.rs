@@ -198,7 +198,7 @@ async fn import(asked: Backfill, url: String) -> Result<Ending, BackfillError> {
         // There may be a pooler on the way, and nothing is asked often enough to miss them.
         prepared_statements: false,
     })?;
-    pg.refuse_unsafe_role().await?;
+    pg.refuse_unsafe().await?;
     let size = rows.size();
     let import = Import::begin(pg.unit_of_work(|tx| tx), identity, tenants, asked.dry_run).await?;
     let rows = NumberedRows::new(rows);

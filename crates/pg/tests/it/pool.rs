@@ -183,7 +183,7 @@ async fn questions_outside_of_any_scope_are_answered_through_a_pooler() {
             // A pool each time: new sessions are settled between other clients' statements.
             for _ in 0..10 {
                 let pg = pool(url.clone(), false);
-                pg.refuse_unsafe_role().await?;
+                pg.refuse_unsafe().await?;
                 for _ in 0..20 {
                     pg.ping().await?;
                 }

@@ -239,8 +239,8 @@ async fn dead_connections_are_replaced_without_the_caller_noticing() {
 #[tokio::test]
 async fn the_owner_is_refused_as_a_role_to_serve_with() {
     let db = TestDb::create().await;
-    db.pg().refuse_unsafe_role().await.unwrap();
-    db.worker_pg().refuse_unsafe_role().await.unwrap();
+    db.pg().refuse_unsafe().await.unwrap();
+    db.worker_pg().refuse_unsafe().await.unwrap();
     let settings = pg::Settings {
         url: db.owner_url(),
         max_connections: 1,
@@ -250,7 +250,7 @@ async fn the_owner_is_refused_as_a_role_to_serve_with() {
     assert!(
         pg::Pg::connect(&settings)
             .unwrap()
-            .refuse_unsafe_role()
+            .refuse_unsafe()
             .await
             .is_err()
     );

@@ -53,8 +53,8 @@ async fn each_url_is_the_role_it_says() {
     ] {
         assert!(ask(&url, &format!("current_user = '{role}'")), "{role}");
     }
-    db.pg().refuse_unsafe_role().await.unwrap();
-    db.worker_pg().refuse_unsafe_role().await.unwrap();
+    db.pg().refuse_unsafe().await.unwrap();
+    db.worker_pg().refuse_unsafe().await.unwrap();
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ pub(super) const BODIES: Gate = Gate {
         ("app.may_override() 9832b16dc8aa6d42", OPERATOR),
         ("app.put_override(text,text,bigint,text,jsonb,text,text,integer,bigint,text,timestamp with time zone) 1cb6e3bf5d84bfdd", OVERRIDE),
         ("app.delete_override(text) 4a8ca2ff7c700845", OVERRIDE),
-        ("app.rebase_usage_watermark() 3779628f56155cf1", OWNER),
+        ("app.rebase_usage_watermark() e0d394f093bcbc1e", OWNER),
         ("app.ring_everybody() 7541fe0db37daa8d", TRIGGER),
         ("app.ring_id() ce300af434fa8378", TRIGGER),
         ("app.ring_tenant() c9337fbb6e287686", TRIGGER),
