@@ -286,19 +286,13 @@ pub trait Thresholds {
 
 /// Usage of all tenants, as far as quotas count it. For the worker.
 pub trait QuotaWatch {
-    /// The mark that everything before was looked at.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn looked_until(&mut self) -> Result<i64, StoreError>;
-
-    /// What came in from a mark on, of meters that a plan's quota or one of the tenant's own counts, and of about `at_most` events. MUST end
-    /// where every older transaction has ended, so that nothing that commits late is passed over, and MUST get past its start when there is
+    /// What came in since the mark, of meters that a plan's quota or one of the tenant's own counts, and of about `at_most` events. MUST end
+    /// where every older transaction has ended, so that nothing that commits late is passed over, and MUST get past the mark when there is
     /// anything to see. Moves no mark.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn look(&mut self, from: i64, at_most: u32) -> Result<Look, StoreError>;
+    fn look(&mut self, at_most: u32) -> Result<Look, StoreError>;
 
     /// Moves the mark from the start of a look to its end; nothing when it is no longer at the start.
     ///

@@ -10,8 +10,17 @@ use crate::{
     threshold::{self, Touched},
 };
 
-/// Events that are looked at in one step, so that a long backlog is many short statements.
-const STEP: u32 = 50_000;
+/// Events to look at in one step, so that a long backlog is many short statements.
+pub const STEP: u32 = 50_000;
+
+/// What one step saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// Meters of tenants.
+    pub meters: usize,
+    /// Whether there is more to look at.
+    pub more: bool,
+}
 
 /// Notices what follows from metered usage: events are never refused, so nobody takes, and nobody else looks.
 #[derive(Clone)]
@@ -32,43 +41,51 @@ impl Watch {
         Self { marks, db, clock }
     }
 
-    /// Looks once at what came in since the last time, step by step, each tenant's in a transaction of its own. Answers how many meters of
-    /// tenants it looked at. A tenant that fails does not hold up the others; the mark moves to the first step in which one failed, so
-    /// whatever a worker leaves behind that dies or fails is looked at again, and looking twice tells nothing twice.
+    /// Looks at one step of what came in since the last time, about `at_most` events, each tenant's in a transaction of its own. The mark
+    /// moves behind it, so whatever a worker leaves that dies is looked at again, and looking twice tells nothing twice.
+    ///
+    /// A tenant that cannot be looked at, twice, while the database is there, holds up nobody: that is logged, and what it uses next is
+    /// looked at again.
     ///
     /// # Errors
-    /// [`StoreError`] of the first that failed, after all were tried.
-    pub async fn look(&self) -> Result<usize, StoreError> {
-        let (now, mut looked, mut failed) = (self.clock.now(), 0, None);
-        let mark = self.marks.run(Scope::global(), QuotaWatch::looked_until);
-        let mut from = mark.await?;
-        loop {
-            let step = move |store: &mut (dyn QuotaWatch + 'static)| store.look(from, STEP);
-            let look = self.marks.run(Scope::global(), step).await?;
-            for touched in look.touched.clone() {
-                failed = failed.or(self.notice(touched, now).await.err());
-            }
-            looked += look.touched.len();
-            let (more, moves) = (look.more, look.from != look.to);
-            from = look.to;
-            if failed.is_none() && moves {
-                self.marks
-                    .run(Scope::global(), move |store| store.looked(&look))
-                    .await?;
-            }
-            if !more {
-                return failed.map_or(Ok(looked), Err);
+    /// [`StoreError`]; the mark has not moved.
+    pub async fn look(&self, at_most: u32) -> Result<Looked, StoreError> {
+        let step = move |store: &mut (dyn QuotaWatch + 'static)| store.look(at_most);
+        let look = self.marks.run(Scope::global(), step).await?;
+        let now = self.clock.now();
+        let mut failed = Vec::new();
+        for touched in &look.touched {
+            if self.notice(touched, now).await.is_err() {
+                failed.push(touched);
             }
         }
+        for touched in failed {
+            self.find_the_database().await?;
+            if let Err(error) = self.notice(touched, now).await {
+                let tenant_id = touched.tenant_id;
+                tracing::error!(%tenant_id, %error, "quotas of a tenant were not looked at");
+            }
+        }
+        let looked = Looked {
+            meters: look.touched.len(),
+            more: look.more,
+        };
+        if look.from != look.to {
+            self.marks
+                .run(Scope::global(), move |store| store.looked(&look))
+                .await?;
+        }
+        Ok(looked)
     }
 
-    async fn notice(&self, touched: Touched, now: OffsetDateTime) -> Result<(), StoreError> {
-        let tenant_id = touched.tenant_id;
+    async fn notice(&self, touched: &Touched, now: OffsetDateTime) -> Result<(), StoreError> {
+        let (scope, touched) = (Scope::tenant(touched.tenant_id), touched.clone());
         let work = move |store: &mut (dyn Store + 'static)| threshold::notice(store, &touched, now);
-        let outcome: Result<(), StoreError> = self.db.run(Scope::tenant(tenant_id), work).await;
-        if let Err(error) = &outcome {
-            tracing::error!(%tenant_id, %error, "quotas of a tenant were not looked at");
-        }
-        outcome
+        self.db.run(scope, work).await
+    }
+
+    /// Fails when the database is away: then nothing that failed is the fault of a tenant.
+    async fn find_the_database(&self) -> Result<(), StoreError> {
+        self.marks.run(Scope::global(), |_| Ok(())).await
     }
 }

@@ -1,6 +1,6 @@
 //! Looks at metered usage that came in, so that others are told when a quota is nearly used up.
 
-use ::billing::Watch;
+use ::billing::{Watch, watch::STEP};
 use kernel::BoxFuture;
 use serde_json::Value;
 
@@ -24,13 +24,17 @@ impl Job for WatchQuotas {
         "watch_quotas"
     }
 
-    fn run(&self, _: JobContext, _: Value) -> BoxFuture<'_, Result<(), JobError>> {
+    fn run(&self, context: JobContext, _: Value) -> BoxFuture<'_, Result<(), JobError>> {
         Box::pin(async move {
-            let looked = self.watch.look().await?;
-            if looked > 0 {
-                tracing::debug!(looked, "looked at metered quotas");
+            loop {
+                let looked = self.watch.look(STEP).await?;
+                if looked.meters > 0 {
+                    tracing::debug!(meters = looked.meters, "looked at metered quotas");
+                }
+                if !looked.more || context.is_stopping() {
+                    return Ok(());
+                }
             }
-            Ok(())
         })
     }
 }

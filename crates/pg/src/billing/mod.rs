@@ -215,12 +215,8 @@ impl Thresholds for PgTx {
 }
 
 impl QuotaWatch for PgTx {
-    fn looked_until(&mut self) -> Result<i64, StoreError> {
-        thresholds::looked_until(self.conn())
-    }
-
-    fn look(&mut self, from: i64, at_most: u32) -> Result<Look, StoreError> {
-        thresholds::look(self.conn(), from, at_most)
+    fn look(&mut self, at_most: u32) -> Result<Look, StoreError> {
+        thresholds::look(self.conn(), at_most)
     }
 
     fn looked(&mut self, look: &Look) -> Result<(), StoreError> {

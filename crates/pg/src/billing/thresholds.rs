@@ -115,14 +115,11 @@ impl TouchedRow {
     }
 }
 
-pub(super) fn looked_until(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    quota_watch::table
+pub(super) fn look(conn: &mut PgConnection, at_most: u32) -> Result<Look, StoreError> {
+    let from: i64 = quota_watch::table
         .select(quota_watch::txid)
         .first(conn)
-        .map_err(store_error)
-}
-
-pub(super) fn look(conn: &mut PgConnection, from: i64, at_most: u32) -> Result<Look, StoreError> {
+        .map_err(store_error)?;
     let rows: Vec<TouchedRow> = sql_query(
         "select t.*, t.upto < pg_snapshot_xmin(pg_current_snapshot())::text::bigint as more from app.touched_quotas($1, $2) t",
     )

@@ -80,7 +80,8 @@ async fn standing(
     standing.await.unwrap()
 }
 
-/// For every key and before and after things are over, a standing says what the questions one by one answer.
+/// For every key and before and after things are over, a standing says what the questions one by one answer; what is counted and what is
+/// held, it says alone.
 pub async fn a_standing_is_what_the_other_questions_answer(backend: &impl Backend) {
     let id = busy(backend).await;
     for at in [fixture::at(49), fixture::at(50)] {
@@ -118,6 +119,8 @@ pub async fn a_standing_is_what_the_other_questions_answer(backend: &impl Backen
     assert_eq!(after.grant.unwrap().maximum, Some(10));
     let members = |second| standing(backend, id, "max_members", fixture::at(second));
     assert_eq!((members(49).await.things, members(50).await.things), (2, 1));
+    let tasks = standing(backend, id, "tasks_per_month", fixture::at(49)).await;
+    assert_eq!((tasks.things, tasks.held), (0, 7));
 }
 
 /// Without a subscription nothing is granted and no month is anchored; a tenant that is not in scope is not there.

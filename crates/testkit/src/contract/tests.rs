@@ -261,6 +261,7 @@ macro_rules! contract_tests {
                 a_quota_starts_anew_with_its_period
                 thresholds_are_told_once_by_takers
                 thresholds_of_metered_use_are_told_once_by_watchers
+                a_tenant_that_cannot_be_looked_at_holds_up_nobody
                 overrides_leave_a_trace
                 what_is_not_counted_is_not_taken
                 a_seat_and_a_project_are_told_as_well

@@ -149,11 +149,14 @@ pub async fn a_grace_is_remembered_until_it_ends(backend: &impl Backend) {
 }
 
 async fn look(backend: &impl Backend) -> Look {
-    let look: Result<Look, StoreError> = run(backend.quota_watch(), Scope::global(), |store| {
-        let from = store.looked_until()?;
-        store.look(from, 1_000)
-    })
-    .await;
+    look_at(backend, 1_000).await
+}
+
+async fn look_at(backend: &impl Backend, at_most: u32) -> Look {
+    let look = run(backend.quota_watch(), Scope::global(), move |store| {
+        store.look(at_most)
+    });
+    let look: Result<Look, StoreError> = look.await;
     look.unwrap()
 }
 
@@ -218,48 +221,39 @@ pub async fn metered_use_is_found_until_the_mark_moves(backend: &impl Backend) {
     assert_eq!(of, touched(at(30), at(30)));
 }
 
-/// A long backlog is looked at step by step. Each step begins where the one before ended, and together they find everything once; a
-/// transaction that is larger than a step is a step.
+/// A long backlog is looked at step by step. Each step begins where the one before ended, and together they find everything; a transaction
+/// that is larger than a step is a step.
 pub async fn a_backlog_is_looked_at_step_by_step(backend: &impl Backend) {
     let id = tenant_on(backend, "acme", "free").await.tenant_id;
     let tasks = standard_meter(backend, "task_completed").await;
-    let at = |second: i64| -> OffsetDateTime { fixture::at(second) };
-    for (name, events) in [("a", 2), ("b", 7), ("c", 1), ("d", 2)] {
-        let sent = (0..events).map(|n| event(&tasks, &format!("{name}{n}"), at(n), 1));
+    let mut second = 0;
+    for events in [2, 7, 1, 2] {
+        let sent = (0..events).map(|_| {
+            second += 1;
+            event(&tasks, &second.to_string(), fixture::at(second), 1)
+        });
         let sent: Vec<MeteredEvent<'static>> = sent.collect();
         append(backend, id, sent).await;
     }
-    let all = |looks: &[Look]| {
-        let touched = looks.iter().flat_map(|look| &look.touched);
-        touched
-            .filter(|one| one.tenant_id == id)
-            .map(|one| one.last_at)
-            .max()
-    };
+    let (mut steps, mut seen, mut from) = (0, 0, None);
     for _ in 0..1_000 {
-        let looks: Result<Vec<Look>, StoreError> =
-            run(backend.quota_watch(), Scope::global(), |store| {
-                let mut looks: Vec<Look> = Vec::new();
-                let mut from = store.looked_until()?;
-                loop {
-                    let look = store.look(from, 3)?;
-                    assert_eq!(look.from, from);
-                    assert!(!look.more || look.to > from, "it gets nowhere");
-                    from = look.to;
-                    let more = look.more;
-                    looks.push(look);
-                    if !more {
-                        return Ok(looks);
-                    }
-                }
-            })
-            .await;
-        let looks = looks.unwrap();
-        let steps = looks.iter().filter(|look| !look.touched.is_empty());
-        if steps.count() >= 3 && all(&looks) == Some(at(6)) {
+        let look = look_at(backend, 3).await;
+        assert!(from.is_none_or(|from| from == look.from), "a gap");
+        assert!(!look.more || look.to > look.from, "it gets nowhere");
+        from = Some(look.to);
+        for touched in look.touched.iter().filter(|one| one.tenant_id == id) {
+            assert_eq!(touched.first_at, fixture::at(seen + 1));
+            steps += 1;
+            seen = (touched.last_at - fixture::at(0)).whole_seconds();
+        }
+        // On a database that is shared, the transactions of others hold the end back for moments.
+        let pause = if look.more { 0 } else { 10 };
+        looked(backend, look).await;
+        if seen == second {
+            assert!(steps >= 3, "{steps}");
             return;
         }
-        tokio::time::sleep(Pause::from_millis(10)).await;
+        tokio::time::sleep(Pause::from_millis(pause)).await;
     }
-    panic!("not everything was found, or all at once");
+    panic!("not everything was found");
 }

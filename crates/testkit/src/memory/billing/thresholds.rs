@@ -77,13 +77,9 @@ impl Thresholds for MemoryTx {
 }
 
 impl QuotaWatch for MemoryTx {
-    fn looked_until(&mut self) -> Result<i64, StoreError> {
-        Ok(i64::try_from(self.tables.billing.watched).unwrap_or(i64::MAX))
-    }
-
-    fn look(&mut self, from: i64, at_most: u32) -> Result<Look, StoreError> {
-        let start = usize::try_from(from).unwrap_or(usize::MAX);
-        let (to, used, more) = self.usage_since(start, at_most as usize);
+    fn look(&mut self, at_most: u32) -> Result<Look, StoreError> {
+        let from = self.tables.billing.watched;
+        let (to, used, more) = self.usage_since(from, at_most as usize);
         let mut touched: BTreeMap<(TenantId, String), Touched> = BTreeMap::new();
         for (tenant_id, metric, at) in used {
             if !self.is_metered_by_a_quota(tenant_id, &metric) {
@@ -100,9 +96,10 @@ impl QuotaWatch for MemoryTx {
             one.first_at = one.first_at.min(at);
             one.last_at = one.last_at.max(at);
         }
+        let mark = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         Ok(Look {
-            from,
-            to: i64::try_from(to).unwrap_or(i64::MAX),
+            from: mark(from),
+            to: mark(to),
             touched: touched.into_values().collect(),
             more,
         })
