@@ -9,7 +9,10 @@ use kernel::{MeterId, Quantity, StoreError, TenantId, Zone};
 use serde_json::json;
 use time::{Date, OffsetDateTime};
 
-use crate::Ledger;
+use crate::{
+    Ledger,
+    rollup::{BUCKET, Span},
+};
 
 /// A tenant's day, with the instants it starts and ends at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,14 @@ impl UsageDay {
             ends_at: zone.start_of_day(day.next_day().unwrap_or(Date::MAX)),
         }
     }
+
+    fn span(&self) -> Span {
+        Span {
+            tenant_id: self.tenant_id,
+            first: self.starts_at,
+            last: self.ends_at - BUCKET,
+        }
+    }
 }
 
 /// The zone of a name that was checked when it was stored. A name that this build does not know any more must not stop the books.
@@ -52,15 +63,33 @@ pub(crate) fn zone_or_utc(name: &str) -> Zone {
     })
 }
 
-/// A day that is held for closing.
+/// A day that has ended and is not closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldDay {
+pub struct DueDay {
     /// The day.
     pub day: UsageDay,
     /// How often it was closed before.
     pub closes: u32,
-    /// Whether events of the day wait for the rollup.
-    pub has_unrolled: bool,
+}
+
+/// What a day comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Each meter's day.
+    pub meters: Vec<MeterDay>,
+    /// A mark that is opaque here: no event behind it is missing.
+    pub mark: i64,
+}
+
+/// Whether a day can be closed as it was reconciled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It is locked until the transaction ends.
+    Held,
+    /// So it is, and events of it came since it was added up.
+    Overtaken,
+    /// It is no longer due, or not as it was, or somebody else holds it.
+    Gone,
 }
 
 /// One meter's day, from the rollups and from the raw events.
@@ -108,23 +137,24 @@ pub enum Close {
     NotDue,
 }
 
-/// Closes one day.
+/// Closes one day. It is added up before it is held, since that can take long and rollers wait for who holds a day.
 ///
 /// # Errors
 /// [`StoreError`]; the day is as it was.
 pub fn close(
     store: &mut dyn Ledger,
-    tenant_id: TenantId,
-    day: Date,
+    due: &DueDay,
     now: OffsetDateTime,
 ) -> Result<Close, StoreError> {
-    let Some(held) = store.hold_day(tenant_id, day, now)? else {
-        return Ok(Close::NotDue);
-    };
-    if held.has_unrolled {
+    if store.has_unrolled(&due.day)? {
         return Ok(Close::Waiting);
     }
-    let meters = store.reconcile(&held.day)?;
+    let Reconciled { meters, mark } = store.reconcile(&due.day)?;
+    let hold = store.hold_day(due, mark)?;
+    if hold == Hold::Gone {
+        return Ok(Close::NotDue);
+    }
+    let (tenant_id, day) = (due.day.tenant_id, due.day.day);
     let drift = meters
         .iter()
         .map(MeterDay::drift)
@@ -132,9 +162,13 @@ pub fn close(
     if !drift.is_zero() {
         tracing::error!(%tenant_id, %day, %drift, "the rollups of a day differ from its events");
     }
-    let number = held.closes + 1;
-    store.close_day(&held.day, number, &drift, &meters, now)?;
-    store.publish(announcement(&held.day, number, &drift, &meters, now))?;
+    let number = due.closes + 1;
+    store.close_day(&due.day, number, &drift, &meters, now)?;
+    store.publish(announcement(&due.day, number, &drift, &meters, now))?;
+    if hold == Hold::Overtaken {
+        // As if they had come a moment later. To wait for a day on which nothing comes while it is added up could be to wait for ever.
+        store.reopen_days(&[due.day.span()])?;
+    }
     Ok(Close::Closed { number, drift })
 }
 

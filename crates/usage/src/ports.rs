@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 
 use bigdecimal::BigDecimal;
 use kernel::{BoxFuture, MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     Meter, MeterVersion,
-    day::{HeldDay, MeterDay, UsageDay},
+    day::{DueDay, Hold, MeterDay, Reconciled, UsageDay},
     import::{Identity, Import, ImportTotal, Imported, Position},
     ingest::{Admitted, Appended, Batch, IngestError, MeteredEvent, Receipt},
     query::{After, UsageQuery, UsageRow},
@@ -341,28 +341,27 @@ pub trait Ledger: audit::Trail {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn due_days(
-        &mut self,
-        now: OffsetDateTime,
-        at_most: u32,
-    ) -> Result<Vec<(TenantId, Date)>, StoreError>;
+    fn due_days(&mut self, now: OffsetDateTime, at_most: u32) -> Result<Vec<DueDay>, StoreError>;
 
-    /// Locks a day until the transaction ends. `None` when it is not due, or somebody else holds it.
+    /// Whether events of the day wait for the rollup.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn hold_day(
-        &mut self,
-        tenant_id: TenantId,
-        day: Date,
-        now: OffsetDateTime,
-    ) -> Result<Option<HeldDay>, StoreError>;
+    fn has_unrolled(&mut self, day: &UsageDay) -> Result<bool, StoreError>;
 
-    /// The day's totals per meter, from rollups and from raw events behind the watermark, out of one snapshot.
+    /// The day's totals per meter, from rollups and from raw events behind the watermark, out of one snapshot. MUST not hold up those that
+    /// write events or roll them up, however long it takes.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn reconcile(&mut self, day: &UsageDay) -> Result<Vec<MeterDay>, StoreError>;
+    fn reconcile(&mut self, day: &UsageDay) -> Result<Reconciled, StoreError>;
+
+    /// Locks a day until the transaction ends, unless it is no longer what it was when it was due, and says whether it has events behind
+    /// `mark`, rolled up or not. MUST not wait for whoever holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn hold_day(&mut self, due: &DueDay, mark: i64) -> Result<Hold, StoreError>;
 
     /// Marks a held day closed for the `number`th time, and replaces its daily totals.
     ///

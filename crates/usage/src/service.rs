@@ -263,9 +263,9 @@ impl Books {
         let now = self.clock.now();
         let due = move |store: &mut (dyn Ledger + 'static)| store.due_days(now, at_most);
         let (mut closed, mut first_failure) = (0, None);
-        for (tenant_id, date) in self.db.run(Scope::global(), due).await? {
-            let work =
-                move |store: &mut (dyn Ledger + 'static)| day::close(store, tenant_id, date, now);
+        for due in self.db.run(Scope::global(), due).await? {
+            let (tenant_id, date) = (due.day.tenant_id, due.day.day);
+            let work = move |store: &mut (dyn Ledger + 'static)| day::close(store, &due, now);
             let outcome: Result<Close, StoreError> =
                 self.db.run(Scope::tenant(tenant_id), work).await;
             match outcome {

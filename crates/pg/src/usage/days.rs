@@ -5,31 +5,36 @@ use diesel::{
     OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection,
     sql_query, sql_types as sql,
 };
-use kernel::{StoreError, TenantId};
-use time::{Date, OffsetDateTime};
+use kernel::StoreError;
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
 use usage::{
     Aggregation, Meter,
-    day::{HeldDay, MeterDay, UsageDay},
+    day::{DueDay, Hold, MeterDay, Reconciled, UsageDay},
     rollup::Span,
 };
 use uuid::Uuid;
 
 use super::meters;
-use crate::error::{store_error, unreadable};
+use crate::{
+    error::{store_error, unreadable},
+    scalar::Answer,
+};
 
-/// Days that have a part of a span. No zone is further from UTC than a day, and no day longer than two.
+/// Days that have a part of a span. A day that has is near: that is an index's way to it.
 const OVERLAPPING: &str = "
 select d.tenant_id, d.day, d.timezone, d.starts_at, d.ends_at, d.state = 'closed' as is_closed
-from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as g (tenant_id, first, last)
-join usage_days d on d.tenant_id = g.tenant_id and d.starts_at <= g.last and d.ends_at > g.first
-    and d.day between (g.first at time zone 'UTC')::date - 3 and (g.last at time zone 'UTC')::date + 3
+from unnest($1::uuid[], $2::date[], $3::date[], $4::timestamptz[], $5::timestamptz[]) as g (tenant_id, since, until, first, last)
+join usage_days d on d.tenant_id = g.tenant_id and d.day between g.since and g.until and d.starts_at <= g.last and d.ends_at > g.first
 order by d.tenant_id, d.day for no key update of d";
 
 const NEAR: &str = "
 select distinct d.tenant_id, d.day, d.timezone, d.starts_at, d.ends_at, d.state = 'closed' as is_closed
-from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as g (tenant_id, first, last)
-join usage_days d on d.tenant_id = g.tenant_id
-    and d.day between (g.first at time zone 'UTC')::date - 3 and (g.last at time zone 'UTC')::date + 3";
+from unnest($1::uuid[], $2::date[], $3::date[], $4::timestamptz[], $5::timestamptz[]) as g (tenant_id, since, until, first, last)
+join usage_days d on d.tenant_id = g.tenant_id and d.day between g.since and g.until";
+
+/// How far a day's date may be from those that UTC has in it. No zone is further from UTC than a day, and where two of them meet, a day may
+/// be two days long, and some hours.
+const NEARBY: Duration = Duration::days(3);
 
 const REOPEN: &str = "
 update usage_days d set state = 'reopened' from unnest($1::uuid[], $2::date[]) as g (tenant_id, day)
@@ -37,20 +42,20 @@ where d.tenant_id = g.tenant_id and d.day = g.day and d.state = 'closed'";
 
 pub(super) fn reopen(conn: &mut PgConnection, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
     let held = of_spans(conn, OVERLAPPING, spans)?;
-    let closed: Vec<&Known> = held.iter().filter(|day| day.is_closed).collect();
+    let closed: Vec<&Known> = held.iter().filter(|known| known.is_closed).collect();
     if !closed.is_empty() {
         sql_query(REOPEN)
-            .bind::<sql::Array<sql::Uuid>, _>(column(&closed, |day| day.tenant_id))
-            .bind::<sql::Array<sql::Date>, _>(column(&closed, |day| day.day))
+            .bind::<sql::Array<sql::Uuid>, _>(column(&closed, |known| known.day.tenant_id))
+            .bind::<sql::Array<sql::Date>, _>(column(&closed, |known| known.day.day))
             .execute(conn)
             .map_err(store_error)?;
     }
-    Ok(held.into_iter().map(UsageDay::from).collect())
+    Ok(held.into_iter().map(|known| known.day.into()).collect())
 }
 
 pub(super) fn near(conn: &mut PgConnection, spans: &[Span]) -> Result<Vec<UsageDay>, StoreError> {
     let near = of_spans(conn, NEAR, spans)?;
-    Ok(near.into_iter().map(UsageDay::from).collect())
+    Ok(near.into_iter().map(|known| known.day.into()).collect())
 }
 
 fn of_spans(
@@ -60,10 +65,16 @@ fn of_spans(
 ) -> Result<Vec<Known>, StoreError> {
     sql_query(question)
         .bind::<sql::Array<sql::Uuid>, _>(column(spans, |span| span.tenant_id.as_uuid()))
+        .bind::<sql::Array<sql::Date>, _>(column(spans, |span| utc_date(span.first - NEARBY)))
+        .bind::<sql::Array<sql::Date>, _>(column(spans, |span| utc_date(span.last + NEARBY)))
         .bind::<sql::Array<sql::Timestamptz>, _>(column(spans, |span| span.first))
         .bind::<sql::Array<sql::Timestamptz>, _>(column(spans, |span| span.last))
         .load(conn)
         .map_err(store_error)
+}
+
+fn utc_date(at: OffsetDateTime) -> Date {
+    at.to_offset(UtcOffset::UTC).date()
 }
 
 const OPEN: &str = "
@@ -94,59 +105,76 @@ pub(super) fn due(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     at_most: u32,
-) -> Result<Vec<(TenantId, Date)>, StoreError> {
+) -> Result<Vec<DueDay>, StoreError> {
     let rows: Vec<Due> = sql_query(
-        "select tenant_id, day from usage_days where state <> 'closed' and ends_at <= $1 order by ends_at limit $2",
+        "select tenant_id, day, timezone, starts_at, ends_at, closes from usage_days
+         where state <> 'closed' and ends_at <= $1 order by ends_at limit $2",
     )
     .bind::<sql::Timestamptz, _>(now)
     .bind::<sql::BigInt, _>(i64::from(at_most))
     .load(conn)
     .map_err(store_error)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.tenant_id.into(), row.day))
-        .collect())
+    let due = |row: Due| DueDay {
+        day: row.day.into(),
+        closes: u32::try_from(row.closes).unwrap_or(0),
+    };
+    Ok(rows.into_iter().map(due).collect())
 }
 
-pub(super) fn hold(
-    conn: &mut PgConnection,
-    tenant_id: TenantId,
-    day: Date,
-    now: OffsetDateTime,
-) -> Result<Option<HeldDay>, StoreError> {
-    let held: Option<Held> = sql_query(
-        "select timezone, starts_at, ends_at, closes from usage_days
-         where tenant_id = $1 and day = $2 and state <> 'closed' and ends_at <= $3 for update skip locked",
-    )
-    .bind::<sql::Uuid, _>(tenant_id.as_uuid())
-    .bind::<sql::Date, _>(day)
-    .bind::<sql::Timestamptz, _>(now)
-    .get_result(conn)
-    .optional()
-    .map_err(store_error)?;
-    let Some(held) = held else { return Ok(None) };
-    let unrolled: Answer = sql_query(
-        "select exists (
-             select from usage_events
-             where txid >= (select txid from usage_watermark) and txid <= 9223372036854775807
-                 and tenant_id = $1 and occurred_at >= $2 and occurred_at < $3) as answer",
-    )
-    .bind::<sql::Uuid, _>(tenant_id.as_uuid())
-    .bind::<sql::Timestamptz, _>(held.starts_at)
-    .bind::<sql::Timestamptz, _>(held.ends_at)
-    .get_result(conn)
-    .map_err(store_error)?;
-    Ok(Some(HeldDay {
-        day: UsageDay {
-            tenant_id,
-            day,
-            timezone: held.timezone,
-            starts_at: held.starts_at,
-            ends_at: held.ends_at,
-        },
-        closes: u32::try_from(held.closes).unwrap_or(0),
-        has_unrolled: unrolled.answer,
-    }))
+const HOLD: &str = "
+select true as answer from usage_days
+where tenant_id = $1 and day = $2 and starts_at = $3 and ends_at = $4 and closes = $5 and state <> 'closed'
+for update skip locked";
+
+/// The upper bound, which excludes nothing, tells the planner that the range is narrow.
+const CAME_SINCE: &str = "
+select exists (
+    select from usage_events
+    where txid >= $4 and txid <= 9223372036854775807 and tenant_id = $1 and occurred_at >= $2 and occurred_at < $3) as answer";
+
+pub(super) fn hold(conn: &mut PgConnection, due: &DueDay, mark: i64) -> Result<Hold, StoreError> {
+    let day = &due.day;
+    let held: Option<Answer> = sql_query(HOLD)
+        .bind::<sql::Uuid, _>(day.tenant_id.as_uuid())
+        .bind::<sql::Date, _>(day.day)
+        .bind::<sql::Timestamptz, _>(day.starts_at)
+        .bind::<sql::Timestamptz, _>(day.ends_at)
+        .bind::<sql::Integer, _>(i32::try_from(due.closes).unwrap_or(i32::MAX))
+        .get_result(conn)
+        .optional()
+        .map_err(store_error)?;
+    if held.is_none() {
+        return Ok(Hold::Gone);
+    }
+    Ok(if came_since(conn, day, mark)? {
+        Hold::Overtaken
+    } else {
+        Hold::Held
+    })
+}
+
+/// Whether events of the day came behind a mark.
+fn came_since(conn: &mut PgConnection, day: &UsageDay, mark: i64) -> Result<bool, StoreError> {
+    let came: Answer = sql_query(CAME_SINCE)
+        .bind::<sql::Uuid, _>(day.tenant_id.as_uuid())
+        .bind::<sql::Timestamptz, _>(day.starts_at)
+        .bind::<sql::Timestamptz, _>(day.ends_at)
+        .bind::<sql::BigInt, _>(mark)
+        .get_result(conn)
+        .map_err(store_error)?;
+    Ok(came.answer)
+}
+
+pub(super) fn has_unrolled(conn: &mut PgConnection, day: &UsageDay) -> Result<bool, StoreError> {
+    let mark = watermark(conn)?;
+    came_since(conn, day, mark)
+}
+
+fn watermark(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let mark: Txid = sql_query("select txid from usage_watermark")
+        .get_result(conn)
+        .map_err(store_error)?;
+    Ok(mark.txid)
 }
 
 const RECONCILE: &str = "
@@ -174,28 +202,39 @@ from rolled r full join raw e on e.meter_id = r.meter_id
     cross join (select exists (select from usage_dropped_partitions where first_at < $3 and last_at >= $2) as is_part) as gone
 order by 1";
 
-/// A day of many millions of events takes longer to read than a request may.
+/// A day of many millions of events takes longer to read than a request may. What only reads has no number as a transaction, so nobody who
+/// looks for the oldest one that runs has to wait for it.
 const PATIENCE: &str = "set local statement_timeout = '10min'";
 
-pub(super) fn reconcile(
-    conn: &mut PgConnection,
-    day: &UsageDay,
-) -> Result<Vec<MeterDay>, StoreError> {
+pub(super) fn reconcile(conn: &mut PgConnection, day: &UsageDay) -> Result<Reconciled, StoreError> {
+    // Before the totals, so that whatever comes between the two is behind it.
+    let before = watermark(conn)?;
     conn.batch_execute(PATIENCE).map_err(store_error)?;
-    let rows: Vec<Reconciled> = sql_query(RECONCILE)
+    let rows: Vec<Totals> = sql_query(RECONCILE)
         .bind::<sql::Uuid, _>(day.tenant_id.as_uuid())
         .bind::<sql::Timestamptz, _>(day.starts_at)
         .bind::<sql::Timestamptz, _>(day.ends_at)
         .load(conn)
         .map_err(store_error)?;
+    // What came meanwhile is looked through here, where nobody waits, and only the rest by whoever holds the day.
+    let after = watermark(conn)?;
+    let mark = if came_since(conn, day, before)? {
+        before
+    } else {
+        after
+    };
     let meters = meters::by_id(conn, day.tenant_id, &column(&rows, |row| row.meter_id))?;
-    let total = |row: Reconciled| {
+    let total = |row: Totals| {
         let mut of_day = meters.iter();
         let meter = of_day.find(|meter| meter.id.as_uuid() == row.meter_id);
         let meter = meter.ok_or_else(|| unreadable("meter", row.meter_id))?;
-        Ok(row.total_of(meter))
+        Ok(row.of(meter))
     };
-    rows.into_iter().map(total).collect()
+    let totals: Result<_, StoreError> = rows.into_iter().map(total).collect();
+    Ok(Reconciled {
+        meters: totals?,
+        mark,
+    })
 }
 
 const REPLACE_DAILY: &str = "
@@ -247,7 +286,7 @@ pub(super) fn close(
 }
 
 #[derive(QueryableByName)]
-struct Known {
+struct DayRow {
     #[diesel(sql_type = sql::Uuid)]
     tenant_id: Uuid,
     #[diesel(sql_type = sql::Date)]
@@ -258,12 +297,10 @@ struct Known {
     starts_at: OffsetDateTime,
     #[diesel(sql_type = sql::Timestamptz)]
     ends_at: OffsetDateTime,
-    #[diesel(sql_type = sql::Bool)]
-    is_closed: bool,
 }
 
-impl From<Known> for UsageDay {
-    fn from(row: Known) -> Self {
+impl From<DayRow> for UsageDay {
+    fn from(row: DayRow) -> Self {
         Self {
             tenant_id: row.tenant_id.into(),
             day: row.day,
@@ -275,33 +312,29 @@ impl From<Known> for UsageDay {
 }
 
 #[derive(QueryableByName)]
-struct Due {
-    #[diesel(sql_type = sql::Uuid)]
-    tenant_id: Uuid,
-    #[diesel(sql_type = sql::Date)]
-    day: Date,
+struct Known {
+    #[diesel(embed)]
+    day: DayRow,
+    #[diesel(sql_type = sql::Bool)]
+    is_closed: bool,
 }
 
 #[derive(QueryableByName)]
-struct Held {
-    #[diesel(sql_type = sql::Text)]
-    timezone: String,
-    #[diesel(sql_type = sql::Timestamptz)]
-    starts_at: OffsetDateTime,
-    #[diesel(sql_type = sql::Timestamptz)]
-    ends_at: OffsetDateTime,
+struct Due {
+    #[diesel(embed)]
+    day: DayRow,
     #[diesel(sql_type = sql::Integer)]
     closes: i32,
 }
 
 #[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = sql::Bool)]
-    answer: bool,
+struct Txid {
+    #[diesel(sql_type = sql::BigInt)]
+    txid: i64,
 }
 
 #[derive(QueryableByName)]
-struct Reconciled {
+struct Totals {
     #[diesel(sql_type = sql::Uuid)]
     meter_id: Uuid,
     #[diesel(sql_type = sql::Numeric)]
@@ -323,8 +356,8 @@ struct Reconciled {
     raw_count: i64,
 }
 
-impl Reconciled {
-    fn total_of(self, meter: &Meter) -> MeterDay {
+impl Totals {
+    fn of(self, meter: &Meter) -> MeterDay {
         let quantity = match meter.aggregation {
             Aggregation::Sum => self.sum.clone(),
             Aggregation::Count => self.count.into(),

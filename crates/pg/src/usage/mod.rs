@@ -40,10 +40,10 @@ use std::collections::BTreeSet;
 use bigdecimal::BigDecimal;
 use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types};
 use kernel::{MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 use usage::{
     GroupStore, Ledger, Meter, MeterVersion, Store,
-    day::{HeldDay, MeterDay, UsageDay},
+    day::{DueDay, Hold, MeterDay, Reconciled, UsageDay},
     ingest::{Appended, Batch, MeteredEvent},
     ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
@@ -237,25 +237,20 @@ impl Ledger for PgTx {
         days::open(self.conn(), days)
     }
 
-    fn due_days(
-        &mut self,
-        now: OffsetDateTime,
-        at_most: u32,
-    ) -> Result<Vec<(TenantId, Date)>, StoreError> {
+    fn due_days(&mut self, now: OffsetDateTime, at_most: u32) -> Result<Vec<DueDay>, StoreError> {
         days::due(self.conn(), now, at_most)
     }
 
-    fn hold_day(
-        &mut self,
-        tenant_id: TenantId,
-        day: Date,
-        now: OffsetDateTime,
-    ) -> Result<Option<HeldDay>, StoreError> {
-        days::hold(self.conn(), tenant_id, day, now)
+    fn has_unrolled(&mut self, day: &UsageDay) -> Result<bool, StoreError> {
+        days::has_unrolled(self.conn(), day)
     }
 
-    fn reconcile(&mut self, day: &UsageDay) -> Result<Vec<MeterDay>, StoreError> {
+    fn reconcile(&mut self, day: &UsageDay) -> Result<Reconciled, StoreError> {
         days::reconcile(self.conn(), day)
+    }
+
+    fn hold_day(&mut self, due: &DueDay, mark: i64) -> Result<Hold, StoreError> {
+        days::hold(self.conn(), due, mark)
     }
 
     fn close_day(

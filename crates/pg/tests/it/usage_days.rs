@@ -6,17 +6,17 @@ use std::{
     time::Duration,
 };
 
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use kernel::{Scope, StoreError, UnitOfWork, Zone};
-use time::{
-    OffsetDateTime,
-    macros::{date, datetime},
-};
+use time::{OffsetDateTime, macros::datetime};
 use tokio::task::JoinHandle;
 use usage::{Books, Ledger, Options, Store, day::Close, ingest};
 
 use crate::usage_fixture::{At, Fixture, event};
 
 const STATE: &str = "select concat_ws(' ', day, state, closes, trim_scale(drift)) from usage_days";
+const WAITING: &str = "select count(*) from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'";
 const FACTS: &str = "select count(*) from outbox where topic = 'usage.day_closed'";
 
 fn sent(id: &str, at: &str) -> Vec<usage::Item> {
@@ -159,13 +159,13 @@ async fn what_is_rolled_up_while_its_day_is_closed_opens_the_day_again() {
             ingest::ingest(store, sent("b", "2025-11-10T06:15:00Z"), options, &by).map(drop)
         },
     );
-    let tenant_id = fixture.tenant_id;
     let closer = held(
         fixture.ledger("slow_closer"),
         Scope::global(),
         move |store: &mut (dyn Ledger + 'static)| {
-            let (day, now) = (date!(2025 - 11 - 10), datetime!(2025-11-12 00:00 UTC));
-            let close = usage::day::close(store, tenant_id, day, now)?;
+            let now = datetime!(2025-11-12 00:00 UTC);
+            let due = store.due_days(now, 1)?;
+            let close = usage::day::close(store, &due[0], now)?;
             assert!(matches!(close, Close::Closed { .. }), "{close:?}");
             Ok::<_, StoreError>(())
         },
@@ -181,8 +181,7 @@ async fn what_is_rolled_up_while_its_day_is_closed_opens_the_day_again() {
         }
         panic!("nothing to move");
     });
-    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    while fixture.number(waits) == 0 {
+    while fixture.number(WAITING) == 0 {
         assert!(!roller.is_finished(), "it did not wait");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -194,6 +193,37 @@ async fn what_is_rolled_up_while_its_day_is_closed_opens_the_day_again() {
         fixture.text("select concat_ws(' ', quantity, count) from usage_daily"),
         "2.50 2"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_added_up_for_long_holds_nothing_up() {
+    let fixture = Fixture::new("UTC").await;
+    fixture.ingest(sent("a", "2025-11-10T06:15:00Z")).await;
+    fixture.roll_all(1).await;
+    // Who adds a day up asks this table, and nobody who writes events or rolls them up does.
+    let mut in_the_way = PgConnection::establish(&fixture.db.superuser_url()).unwrap();
+    in_the_way
+        .batch_execute("begin; lock table usage_dropped_partitions in access exclusive mode")
+        .unwrap();
+    let books = fixture.books.clone();
+    let closer = tokio::spawn(async move { books.close_due_days(10).await });
+    while fixture.number(WAITING) == 0 {
+        assert!(!closer.is_finished(), "it did not wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Of the same day.
+    fixture.ingest(sent("b", "2025-11-10T06:15:00Z")).await;
+    fixture.roll_all(1).await;
+    in_the_way.batch_execute("commit").unwrap();
+    assert_eq!(closer.await.unwrap().unwrap(), 1);
+    assert_eq!(
+        fixture.text(STATE),
+        "2025-11-10 reopened 1 0",
+        "overtaken while it was added up"
+    );
+    assert_eq!(fixture.books.close_due_days(10).await.unwrap(), 1);
+    assert_eq!(fixture.text(STATE), "2025-11-10 closed 2 0");
+    assert_eq!(fixture.text("select count from usage_daily"), "2");
 }
 
 /// A transaction that has done its work and is not committed yet.

@@ -22,7 +22,7 @@ fn day(tenant_id: TenantId) -> UsageDay {
 /// Number of events that are rolled up, in the buckets and in the events behind the watermark.
 async fn rolled(backend: &impl Backend, tenant_id: TenantId) -> (i64, i64) {
     let reconciled = in_books(backend, move |store| store.reconcile(&day(tenant_id))).await;
-    let totals = reconciled.unwrap();
+    let totals = reconciled.unwrap().meters;
     let count = |of: fn(&MeterDay) -> i64| totals.iter().map(of).sum();
     (count(|total| total.count), count(|total| total.raw_count))
 }
@@ -205,7 +205,7 @@ pub async fn the_latest_is_the_latest_to_happen(backend: &impl Backend) {
         roll_all(backend, 1).await;
     }
     let totals = in_books(backend, move |store| store.reconcile(&day(tenant))).await;
-    let totals = totals.unwrap();
+    let totals = totals.unwrap().meters;
     assert_eq!(
         totals[0].quantity.to_string(),
         "91",

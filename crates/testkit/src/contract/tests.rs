@@ -167,7 +167,7 @@ macro_rules! contract_tests {
             }
             usage_days {
                 days_are_due_once_they_have_ended
-                a_held_day_knows_what_waits_for_it
+                a_day_is_held_as_it_was_due
                 each_close_replaces_the_one_before
                 a_day_is_reconciled_exactly
                 a_late_event_opens_its_day_again

@@ -9,7 +9,7 @@ use time::{
 };
 use usage::{
     Aggregation, Meter,
-    day::{self, Close, MeterDay, UsageDay},
+    day::{self, Close, DueDay, Hold, MeterDay, Reconciled, UsageDay},
     ingest::MeteredEvent,
     rollup::Span,
 };
@@ -31,14 +31,32 @@ async fn open(backend: &impl Backend, days: Vec<UsageDay>) -> Result<(), StoreEr
 
 async fn due(backend: &impl Backend, now: OffsetDateTime, at_most: u32) -> Vec<(TenantId, Date)> {
     let due = in_books(backend, move |store| store.due_days(now, at_most));
-    due.await.unwrap()
+    let due = due.await.unwrap().into_iter();
+    due.map(|due| (due.day.tenant_id, due.day.day)).collect()
+}
+
+/// The day as it is due.
+async fn due_day(backend: &impl Backend, tenant_id: TenantId) -> Option<DueDay> {
+    let due = in_books(backend, |store| store.due_days(AFTER, 99));
+    let mut due = due.await.unwrap().into_iter();
+    due.find(|due| (due.day.tenant_id, due.day.day) == (tenant_id, DAY))
+}
+
+async fn hold(backend: &impl Backend, due: &DueDay, mark: i64) -> Hold {
+    let due = due.clone();
+    let held = in_books(backend, move |store| store.hold_day(&due, mark));
+    held.await.unwrap()
 }
 
 /// Closes a day as the worker does.
 async fn close(backend: &impl Backend, tenant_id: TenantId, now: OffsetDateTime) -> Close {
     let scope = Scope::tenant(tenant_id);
     let closed: Result<Close, StoreError> = run(backend.ledger(), scope, move |store| {
-        day::close(store, tenant_id, DAY, now)
+        let mut due = store.due_days(now, 99)?.into_iter();
+        match due.find(|due| (due.day.tenant_id, due.day.day) == (tenant_id, DAY)) {
+            Some(due) => day::close(store, &due, now),
+            None => Ok(Close::NotDue),
+        }
     })
     .await;
     closed.unwrap()
@@ -103,13 +121,12 @@ pub async fn days_are_due_once_they_have_ended(backend: &impl Backend) {
     assert_eq!(due(backend, ends_at, 9).await, [first, middle]);
     assert_eq!(due(backend, AFTER, 9).await, [first, middle, last]);
     assert_eq!(due(backend, AFTER, 2).await, [first, middle]);
-    for (now, is_held) in [(ends_at - instant, false), (ends_at, true)] {
-        let held = in_books(backend, move |store| store.hold_day(east, DAY, now)).await;
-        assert_eq!(held.unwrap().is_some(), is_held);
-    }
     let nobody = TenantId::new(fixture::at(1));
-    let unknown = in_books(backend, move |store| store.hold_day(nobody, DAY, AFTER)).await;
-    assert_eq!(unknown, Ok(None));
+    let unknown = DueDay {
+        day: UsageDay::new(nobody, DAY, "UTC"),
+        closes: 0,
+    };
+    assert_eq!(hold(backend, &unknown, i64::MAX).await, Hold::Gone);
     let lost = open(backend, vec![UsageDay::new(nobody, DAY, "UTC")]).await;
     assert!(
         matches!(&lost, Err(error) if error.conflicts_with("usage_days_tenant_id_fkey")),
@@ -117,9 +134,9 @@ pub async fn days_are_due_once_they_have_ended(backend: &impl Backend) {
     );
 }
 
-/// A day that is held says what it was opened with and how often it was closed; and whether events of it, and of no other day or tenant,
-/// wait for the rollup.
-pub async fn a_held_day_knows_what_waits_for_it(backend: &impl Backend) {
+/// A day can be held as it was due; not when it was closed since, or has other bounds. Who holds it knows whether events of it, and of no
+/// other day or tenant, came behind the mark, and whoever asks, which of them wait for the rollup.
+pub async fn a_day_is_held_as_it_was_due(backend: &impl Backend) {
     let (tenant, other) = (
         fixture::stored_tenant(backend, "acme").await.id,
         fixture::stored_tenant(backend, "other").await.id,
@@ -128,23 +145,46 @@ pub async fn a_held_day_knows_what_waits_for_it(backend: &impl Backend) {
     let chat = standard_meter(backend, "chat").await;
     let day = UsageDay::new(tenant, DAY, "Asia/Kathmandu");
     open(backend, vec![day.clone()]).await.unwrap();
+    let due = due_day(backend, tenant).await.unwrap();
+    assert_eq!((&due.day, due.closes), (&day, 0));
+    let mark = async || reconciled(backend, &day).await.mark;
     let has_unrolled = async || {
-        let held = in_books(backend, move |store| store.hold_day(tenant, DAY, AFTER)).await;
-        let held = held.unwrap().unwrap();
-        assert_eq!((&held.day, held.closes), (&day, 0));
-        held.has_unrolled
+        let day = day.clone();
+        let waits = in_books(backend, move |store| store.has_unrolled(&day));
+        waits.await.unwrap()
     };
+    let before = mark().await;
     let instant = Duration::microseconds(1);
     send(backend, tenant, &chat, "a", day.ends_at).await;
     send(backend, tenant, &chat, "b", day.starts_at - instant).await;
     send(backend, other, &chat, "c", day.starts_at).await;
     assert!(!has_unrolled().await);
+    assert_eq!(hold(backend, &due, before).await, Hold::Held);
     for (id, at) in [("d", day.starts_at), ("e", day.ends_at - instant)] {
+        let before = mark().await;
         send(backend, tenant, &chat, id, at).await;
         assert!(has_unrolled().await);
+        assert_eq!(hold(backend, &due, before).await, Hold::Overtaken);
         roll_all(backend, if id == "d" { 4 } else { 1 }).await;
         assert!(!has_unrolled().await);
+        assert_eq!(hold(backend, &due, before).await, Hold::Overtaken);
+        assert_eq!(hold(backend, &due, mark().await).await, Hold::Held);
     }
+    let longer = UsageDay {
+        ends_at: day.ends_at + Duration::HOUR,
+        ..day.clone()
+    };
+    open(backend, vec![longer]).await.unwrap();
+    assert_eq!(hold(backend, &due, mark().await).await, Hold::Gone);
+    open(backend, vec![day.clone()]).await.unwrap();
+    assert_eq!(close(backend, tenant, AFTER).await, closed(1));
+    assert_eq!(hold(backend, &due, mark().await).await, Hold::Gone);
+    open(backend, vec![day.clone()]).await.unwrap();
+    assert_eq!(
+        hold(backend, &due, mark().await).await,
+        Hold::Gone,
+        "closed since"
+    );
 }
 
 /// Closing writes the number, the drift and the totals down, and replaces the totals of the close before. Opened again, the day keeps its
@@ -176,8 +216,7 @@ pub async fn each_close_replaces_the_one_before(backend: &impl Backend) {
     ] {
         open(backend, vec![day.clone()]).await.unwrap();
         open(backend, vec![day.clone()]).await.unwrap();
-        let held = in_books(backend, move |store| store.hold_day(tenant, DAY, AFTER)).await;
-        assert_eq!(held.unwrap().unwrap().closes, number - 1);
+        assert_eq!(due_day(backend, tenant).await.unwrap().closes, number - 1);
         let before = backend.day_record(tenant, DAY).await.unwrap();
         assert_eq!((before.is_closed, before.closes), (false, number - 1));
 
@@ -196,8 +235,6 @@ pub async fn each_close_replaces_the_one_before(backend: &impl Backend) {
         .unwrap();
         assert_eq!(backend.day_record(tenant, DAY).await, Some(record));
         assert_eq!(due(backend, AFTER, 9).await, []);
-        let held = in_books(backend, move |store| store.hold_day(tenant, DAY, AFTER)).await;
-        assert_eq!(held, Ok(None), "a closed day is not due");
     }
 }
 
@@ -239,25 +276,25 @@ pub async fn a_day_is_reconciled_exactly(backend: &impl Backend) {
         known.push(fact);
         if n == 79 {
             roll_all(backend, 80).await;
-            let rolled = reconciled(backend, &day).await;
+            let rolled = reconciled(backend, &day).await.meters;
             assert_eq!(rolled, expected(&known, &meters, &day));
         }
     }
-    let rolled = reconciled(backend, &day).await;
+    let rolled = reconciled(backend, &day).await.meters;
     assert_eq!(
         rolled,
         expected(&known[..80], &meters, &day),
         "the rest waits"
     );
     roll_all(backend, 40).await;
-    let rolled = reconciled(backend, &day).await;
+    let rolled = reconciled(backend, &day).await.meters;
     assert_eq!(rolled, expected(&known, &meters, &day));
     assert_eq!(rolled.len(), 7);
     let empty = UsageDay::new(tenant, date!(2025 - 10 - 28), "Europe/Paris");
-    assert_eq!(reconciled(backend, &empty).await, []);
+    assert_eq!(reconciled(backend, &empty).await.meters, []);
 }
 
-async fn reconciled(backend: &impl Backend, day: &UsageDay) -> Vec<MeterDay> {
+async fn reconciled(backend: &impl Backend, day: &UsageDay) -> Reconciled {
     let day = day.clone();
     in_books(backend, move |store| store.reconcile(&day))
         .await
@@ -409,8 +446,7 @@ pub async fn a_tenant_that_moves_keeps_its_days(backend: &impl Backend) {
         ..UsageDay::new(tenant, DAY, "America/New_York")
     };
     assert_eq!(longer.ends_at, datetime!(2025-11-11 05:00 UTC));
-    let held = in_books(backend, move |store| store.hold_day(tenant, DAY, AFTER)).await;
-    assert_eq!(held.unwrap().unwrap().day, longer);
+    assert_eq!(due_day(backend, tenant).await.unwrap().day, longer);
     assert_eq!(close(backend, tenant, AFTER).await, closed(2));
     let mut quantities = record(backend, tenant).await.2;
     quantities.sort();

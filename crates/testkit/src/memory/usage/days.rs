@@ -6,7 +6,7 @@ use bigdecimal::BigDecimal;
 use kernel::{MeterId, StoreError, TenantId};
 use time::{Date, Duration, OffsetDateTime};
 use usage::{
-    day::{HeldDay, MeterDay, UsageDay},
+    day::{DueDay, Hold, MeterDay, Reconciled, UsageDay},
     rollup::Span,
 };
 
@@ -87,33 +87,49 @@ impl MemoryTx {
         Ok(())
     }
 
-    pub(super) fn days_due(&self, now: OffsetDateTime, at_most: u32) -> Vec<(TenantId, Date)> {
-        let days = self.tables.usage.days.iter();
-        let mut due: Vec<_> = days.filter(|(_, day)| day.is_due(now)).collect();
-        due.sort_by_key(|(_, day)| day.bounds.ends_at);
-        due.into_iter()
-            .map(|(key, _)| *key)
-            .take(at_most as usize)
-            .collect()
-    }
-
-    pub(super) fn day_to_close(
-        &self,
-        tenant_id: TenantId,
-        day: Date,
-        now: OffsetDateTime,
-    ) -> Option<HeldDay> {
-        let usage = &self.tables.usage;
-        let day = usage.days.get(&(tenant_id, day))?;
-        day.is_due(now).then(|| HeldDay {
+    pub(super) fn days_due(&self, now: OffsetDateTime, at_most: u32) -> Vec<DueDay> {
+        let days = self.tables.usage.days.values();
+        let mut due: Vec<_> = days.filter(|day| day.is_due(now)).collect();
+        due.sort_by_key(|day| day.bounds.ends_at);
+        let due = due.into_iter().take(at_most as usize);
+        due.map(|day| DueDay {
             day: day.bounds.clone(),
             closes: day.closes,
-            has_unrolled: usage.unrolled().any(|event| is_within(&day.bounds, event)),
         })
+        .collect()
+    }
+
+    pub(super) fn day_to_close(&self, due: &DueDay, mark: i64) -> Hold {
+        let usage = &self.tables.usage;
+        let known = usage.days.get(&(due.day.tenant_id, due.day.day));
+        let is_same = known.is_some_and(|known| {
+            let bounds = (known.bounds.starts_at, known.bounds.ends_at);
+            !known.is_closed
+                && known.closes == due.closes
+                && bounds == (due.day.starts_at, due.day.ends_at)
+        });
+        if !is_same {
+            Hold::Gone
+        } else if self.came_since(&due.day, mark) {
+            Hold::Overtaken
+        } else {
+            Hold::Held
+        }
+    }
+
+    pub(super) fn mark(&self) -> i64 {
+        i64::try_from(self.tables.usage.rolled).unwrap_or(i64::MAX)
+    }
+
+    /// Whether events of the day came behind a mark: as many events were rolled up then.
+    pub(super) fn came_since(&self, day: &UsageDay, mark: i64) -> bool {
+        let rolled = usize::try_from(mark).unwrap_or(usize::MAX);
+        let mut since = self.tables.usage.events.iter().skip(rolled);
+        since.any(|event| is_within(day, event))
     }
 
     /// The day's totals of what is rolled up, by meter.
-    pub(super) fn add_up(&self, day: &UsageDay) -> Vec<MeterDay> {
+    pub(super) fn add_up(&self, day: &UsageDay) -> Reconciled {
         let mut by_meter: BTreeMap<MeterId, Vec<&StoredEvent>> = BTreeMap::new();
         let events = self.tables.usage.rolled();
         for event in events.filter(|event| is_within(day, event)) {
@@ -137,7 +153,10 @@ impl MemoryTx {
                 raw_count: count,
             })
         };
-        by_meter.into_iter().filter_map(total).collect()
+        Reconciled {
+            meters: by_meter.into_iter().filter_map(total).collect(),
+            mark: self.mark(),
+        }
     }
 
     pub(super) fn write_down(

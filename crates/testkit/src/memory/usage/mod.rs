@@ -33,7 +33,7 @@ use kernel::{MeterId, PageRequest, ProjectId, StoreError, TenantId, Zone};
 use time::{Date, OffsetDateTime};
 use usage::{
     GroupStore, Ledger, Meter, MeterVersion, Store,
-    day::{HeldDay, MeterDay, UsageDay},
+    day::{DueDay, Hold, MeterDay, Reconciled, UsageDay},
     ingest::{Appended, Batch, MeteredEvent},
     ports::{TenantEvents, Wanted},
     query::{After, UsageQuery, UsageRow},
@@ -69,11 +69,6 @@ impl Tables {
     /// Events that are rolled up.
     fn rolled(&self) -> impl Iterator<Item = &StoredEvent> {
         self.events.iter().take(self.rolled).map(AsRef::as_ref)
-    }
-
-    /// Events that wait for the rollup.
-    fn unrolled(&self) -> impl Iterator<Item = &StoredEvent> {
-        self.events.iter().skip(self.rolled).map(AsRef::as_ref)
     }
 }
 
@@ -329,25 +324,20 @@ impl Ledger for MemoryTx {
         days.iter().try_for_each(|day| self.open_day(day))
     }
 
-    fn due_days(
-        &mut self,
-        now: OffsetDateTime,
-        at_most: u32,
-    ) -> Result<Vec<(TenantId, Date)>, StoreError> {
+    fn due_days(&mut self, now: OffsetDateTime, at_most: u32) -> Result<Vec<DueDay>, StoreError> {
         Ok(self.days_due(now, at_most))
     }
 
-    fn hold_day(
-        &mut self,
-        tenant_id: TenantId,
-        day: Date,
-        now: OffsetDateTime,
-    ) -> Result<Option<HeldDay>, StoreError> {
-        Ok(self.day_to_close(tenant_id, day, now))
+    fn has_unrolled(&mut self, day: &UsageDay) -> Result<bool, StoreError> {
+        Ok(self.came_since(day, self.mark()))
     }
 
-    fn reconcile(&mut self, day: &UsageDay) -> Result<Vec<MeterDay>, StoreError> {
+    fn reconcile(&mut self, day: &UsageDay) -> Result<Reconciled, StoreError> {
         Ok(self.add_up(day))
+    }
+
+    fn hold_day(&mut self, due: &DueDay, mark: i64) -> Result<Hold, StoreError> {
+        Ok(self.day_to_close(due, mark))
     }
 
     fn close_day(
