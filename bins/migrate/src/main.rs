@@ -33,7 +33,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run every version that has not run, then the replaceable scripts.
+    /// Run every version that has not run, then the replaceable scripts. To restore a dump, stop the services first, and run this before they
+    /// start again.
     Up,
     /// Take back the newest version.
     Down {
