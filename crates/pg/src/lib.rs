@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`pool`] | [`Pg`]: connections, the check of the role, health |
+//! | `address` | how long the database may say nothing |
 //! | [`tx`] | [`PgTx`], the open transaction that implements every `Store`, and the unit of work that opens it |
 //! | `prepared` | statements that a connection prepares once |
 //! | `scalar` | rows of one value |
@@ -16,6 +17,7 @@
 //! **Invariant:** a connection is reached through [`Pg::unit_of_work`], [`GroupCommit`] or [`PgStandingReader`] only, so no statement runs outside a
 //! transaction that knows its tenant. Every statement names its tenant as well: row-level security is the second layer, not the first.
 
+mod address;
 mod app;
 mod audit;
 mod billing;

@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::{
     PgTx,
+    address::with_patience,
     error::store_error,
     scalar::Answer,
     tx::{Open, PgUnitOfWork},
@@ -27,7 +28,8 @@ use crate::{
 /// How to reach the database.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `postgres://role:password@host:port/database`.
+    /// `postgres://role:password@host:port/database`. A server that says nothing for some twenty seconds counts as away, unless this says
+    /// otherwise: `connect_timeout`, `keepalives_…` and `tcp_user_timeout`, as libpq has them.
     pub url: String,
     /// Connections at most. A unit of work holds one; a request needs one at a time.
     pub max_connections: usize,
@@ -84,7 +86,10 @@ impl Pg {
     /// # Errors
     /// [`StoreError::Unexpected`] when the settings make no pool.
     pub fn connect(settings: &Settings) -> Result<Self, StoreError> {
-        let manager = Connections(postgres::Manager::new(&settings.url, Runtime::Tokio1));
+        let manager = Connections(postgres::Manager::new(
+            with_patience(&settings.url),
+            Runtime::Tokio1,
+        ));
         let timeouts = Timeouts {
             wait: Some(WAIT),
             create: Some(WAIT),
@@ -337,9 +342,9 @@ fn settle(settings: &Settings) -> Hook<Connections> {
 
 /// One connection outside the pool, for listeners, migrations and writers of events.
 pub(crate) fn lone_connection(url: &str) -> Result<PgConnection, StoreError> {
-    let mut attempt = 1;
+    let (url, mut attempt) = (with_patience(url), 1);
     loop {
-        match PgConnection::establish(url) {
+        match PgConnection::establish(&url) {
             Ok(connection) => return Ok(connection),
             // As in the pool: a pooler left the session unsettled.
             Err(ConnectionError::CouldntSetupConfiguration(_)) if attempt < SESSIONS => {
