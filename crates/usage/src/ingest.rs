@@ -278,10 +278,15 @@ impl Admitted {
             let metadata = event.metadata.as_json().map_or(0, str::len);
             texts.iter().flatten().map(|text| text.len()).sum::<usize>() + metadata
         };
+        let of_item = |item: &Item| {
+            let id = item.id.as_ref().map_or(0, String::len);
+            id + match &item.event {
+                Ok(event) => of_event(event),
+                Err(refused) => refused.field.len(),
+            }
+        };
         let items = self.items.iter();
-        items
-            .map(|item| size_of::<Item>() + item.event.as_ref().map_or(0, of_event))
-            .sum()
+        items.map(|item| size_of::<Item>() + of_item(item)).sum()
     }
 
     /// Metrics and projects that the events name, each once.
@@ -374,5 +379,25 @@ fn refuse_failures(results: &[ItemResult]) -> Result<(), IngestError> {
         Ok(())
     } else {
         Err(IngestError::Strict(failures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_event_weighs_what_is_kept_of_it() {
+        let long = "x".repeat(100_000);
+        let weight = |event: String| {
+            let items = vec![Item::parse_plain(&event)];
+            assert!(items[0].event.is_err());
+            let by = Principal::system("test", Some(TenantId::from(uuid::Uuid::nil())));
+            Admitted::new(items, Options::default(), &by)
+                .unwrap()
+                .weight()
+        };
+        assert!(weight(format!(r#"{{"id":"{long}","metric":"chat"}}"#)) > long.len());
+        assert!(weight(format!(r#"{{"id":"a","metric":"chat","{long}":1}}"#)) > long.len());
     }
 }
