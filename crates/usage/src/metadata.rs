@@ -29,7 +29,11 @@ impl Metadata {
     pub fn parse(raw: &RawValue) -> Result<Self, Rejection> {
         match raw.get().as_bytes().first() {
             Some(b'n') => Ok(Self::default()),
-            Some(b'{') => Self::of(canonical(raw.get(), 0)?),
+            Some(b'{') => {
+                let mut zeros = 0;
+                let text = canonical(raw.get(), 0, &mut zeros)?;
+                Self::of(text, zeros)
+            }
             _ => Err(Rejection::field("metadata", "must be a JSON object")),
         }
     }
@@ -42,16 +46,19 @@ impl Metadata {
         if fields.is_empty() {
             Ok(Self::default())
         } else {
-            Self::of(object(fields, 0)?)
+            let mut zeros = 0;
+            let text = object(fields, 0, &mut zeros)?;
+            Self::of(text, zeros)
         }
     }
 
-    fn of(text: String) -> Result<Self, Rejection> {
-        if text.len() > MAX_BYTES {
+    /// A store may write powers of ten out, so their `zeros` count too.
+    fn of(text: String, zeros: usize) -> Result<Self, Rejection> {
+        if text.len().saturating_add(zeros) > MAX_BYTES {
             return Err(Rejection::new(
                 "usage.metadata_too_large",
                 "metadata",
-                "must be at most 8192 bytes of JSON",
+                "must be at most 8192 bytes of JSON, with its powers of ten written out",
             ));
         }
         Ok(Self(Some(text).filter(|text| text != "{}")))
@@ -138,7 +145,7 @@ impl Visitor<'_> for Place<'_> {
     }
 }
 
-fn canonical(text: &str, depth: usize) -> Result<String, Rejection> {
+fn canonical(text: &str, depth: usize, zeros: &mut usize) -> Result<String, Rejection> {
     if depth > MAX_DEPTH {
         return Err(Rejection::field(
             "metadata",
@@ -148,30 +155,34 @@ fn canonical(text: &str, depth: usize) -> Result<String, Rejection> {
     match text.as_bytes().first() {
         Some(b'{') => {
             let fields: BTreeMap<String, &RawValue> = read(text)?;
-            object(&fields, depth)
+            object(&fields, depth, zeros)
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = read(text)?;
             let items: Result<Vec<String>, Rejection> = items
                 .iter()
-                .map(|item| canonical(item.get(), depth + 1))
+                .map(|item| canonical(item.get(), depth + 1, zeros))
                 .collect();
             Ok(format!("[{}]", items?.join(",")))
         }
         Some(b'"') => string(&read::<String>(text)?),
-        Some(b'-' | b'0'..=b'9') => number(text),
+        Some(b'-' | b'0'..=b'9') => number(text, zeros),
         _ => Ok(text.to_owned()),
     }
 }
 
-fn object(fields: &BTreeMap<String, &RawValue>, depth: usize) -> Result<String, Rejection> {
+fn object(
+    fields: &BTreeMap<String, &RawValue>,
+    depth: usize,
+    zeros: &mut usize,
+) -> Result<String, Rejection> {
     let fields: Result<Vec<String>, Rejection> = fields
         .iter()
         .map(|(name, raw)| {
             Ok(format!(
                 "{}:{}",
                 string(name)?,
-                canonical(raw.get(), depth + 1)?
+                canonical(raw.get(), depth + 1, zeros)?
             ))
         })
         .collect();
@@ -191,20 +202,20 @@ fn string(text: &str) -> Result<String, Rejection> {
     serde_json::to_string(text).map_err(|_| Rejection::field("metadata", "must be text"))
 }
 
-/// PostgreSQL refuses a number with more digits than it can hold, and with it the whole statement.
-fn number(text: &str) -> Result<String, Rejection> {
+/// PostgreSQL refuses a number with more digits than it can hold, and with it the whole statement. Those that it holds it writes out when it
+/// is asked for them.
+fn number(text: &str, zeros: &mut usize) -> Result<String, Rejection> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let fits = mantissa.len() <= 64
-        && exponent
-            .parse::<i32>()
-            .is_ok_and(|exponent| (-308..=308).contains(&exponent));
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(Rejection::field(
+    let power = exponent.parse().ok().map(i32::unsigned_abs);
+    match power.and_then(|power| usize::try_from(power).ok()) {
+        Some(power) if mantissa.len() <= 64 && power <= 308 => {
+            *zeros += power;
+            Ok(text.to_owned())
+        }
+        _ => Err(Rejection::field(
             "metadata",
             "must hold numbers of at most 64 digits and 308 powers of ten",
-        ))
+        )),
     }
 }
 
@@ -280,5 +291,13 @@ mod tests {
         assert_eq!(parse(&fitting).unwrap().as_json().unwrap().len(), MAX_BYTES);
         let larger = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES - 7));
         assert_eq!(parse(&larger).unwrap_err().code, "usage.metadata_too_large");
+    }
+
+    #[test]
+    fn numbers_count_as_they_are_written_out() {
+        let numbers =
+            |count: usize| parse(&format!("{{\"a\":[{}]}}", vec!["1e300"; count].join(",")));
+        assert!(numbers(26).is_ok());
+        assert_eq!(numbers(27).unwrap_err().code, "usage.metadata_too_large");
     }
 }
