@@ -132,7 +132,7 @@ pub(crate) enum BackfillError {
     Rejects(#[from] RejectsError),
     #[error(
         "the source has changed: {settled} of its rows were settled by an earlier run, and they are not the rows that it holds now. \
-         Other rows need another --source"
+         Only a table that nobody has brought in yet may have another --source: under it, rows that were settled count again"
     )]
     Changed { settled: u64 },
     #[error(transparent)]

@@ -95,12 +95,21 @@ impl Rows for CsvRows {
     }
 
     fn next(&mut self, row: &mut ByteRecord) -> Result<bool, RowsError> {
-        self.reader
+        let failed = |why| RowsError::File {
+            path: self.path.clone(),
+            why,
+        };
+        let line = self.reader.position().line();
+        let is_row = self
+            .reader
             .read_byte_record(row)
-            .map_err(|error| RowsError::File {
-                path: self.path.clone(),
-                why: error.to_string(),
-            })
+            .map_err(|error| failed(error.to_string()))?;
+        if row.as_slice().len() > MAX_ROW {
+            return Err(failed(format!(
+                "the row in line {line} has over {MAX_ROW} bytes: is a quotation mark missing at its end?"
+            )));
+        }
+        Ok(is_row)
     }
 
     fn done(&self) -> u64 {
@@ -111,6 +120,9 @@ impl Rows for CsvRows {
         self.size
     }
 }
+
+/// No event is as large. A quotation mark that nothing closes makes one row of all that follow.
+const MAX_ROW: usize = 1 << 20;
 
 /// A table of another PostgreSQL.
 pub(crate) struct TableRows {

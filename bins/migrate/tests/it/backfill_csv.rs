@@ -186,6 +186,20 @@ async fn text_that_is_not_utf_8_is_refused_row_by_row() {
 }
 
 #[tokio::test]
+async fn a_quotation_mark_that_nothing_closes_is_no_row() {
+    let fixture = Fixture::new().await;
+    let row = format!("1,{ACME},\"u,chat,1,,,2024-06-01 12:00:00\n");
+    let more = row.replace('"', "");
+    let content = [LOGS, &more, &row, &more.repeat((1 << 20) / more.len() + 1)].concat();
+    let file = fixture.file("quotes.csv", content);
+    fixture
+        .backfill(&["usage_logs", "--csv", &file])
+        .ends_with(1)
+        .says("the row in line 3 has over 1048576 bytes");
+    assert_eq!(fixture.number("select count(*) from usage_events"), 0);
+}
+
+#[tokio::test]
 async fn a_dry_run_reads_everything_and_writes_nothing() {
     let fixture = Fixture::new().await;
     let file = fixture.file(
