@@ -18,3 +18,10 @@ pub(crate) struct Count {
     #[diesel(sql_type = BigInt)]
     pub(crate) count: i64,
 }
+
+/// The number of a transaction.
+#[derive(QueryableByName)]
+pub(crate) struct Txid {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) txid: i64,
+}

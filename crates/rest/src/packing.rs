@@ -58,19 +58,17 @@ impl Packing {
     /// # Errors
     /// When it is not packed so, or is cut off.
     pub(crate) async fn unpack(self, packed: Bytes, limit: usize) -> io::Result<Option<Bytes>> {
-        if self == Self::None {
-            return Ok((packed.len() <= limit).then_some(packed));
-        }
-        let unpacked = web::block(move || match self {
-            Self::None => read(packed.as_ref(), limit),
-            Self::Gzip => read(MultiGzDecoder::new(packed.as_ref()), limit),
-            Self::Deflate => read(ZlibDecoder::new(packed.as_ref()), limit),
-            Self::Zstd => {
-                let mut frames = zstd::Decoder::with_buffer(packed.as_ref())?;
+        let unpack: fn(&[u8], usize) -> io::Result<Option<Bytes>> = match self {
+            Self::None => return Ok((packed.len() <= limit).then_some(packed)),
+            Self::Gzip => |packed, limit| read(MultiGzDecoder::new(packed), limit),
+            Self::Deflate => |packed, limit| read(ZlibDecoder::new(packed), limit),
+            Self::Zstd => |packed, limit| {
+                let mut frames = zstd::Decoder::with_buffer(packed)?;
                 frames.window_log_max(ZSTD_WINDOW)?;
                 read(frames, limit)
-            }
-        });
+            },
+        };
+        let unpacked = web::block(move || unpack(&packed, limit));
         unpacked.await.map_err(io::Error::other)?
     }
 }

@@ -6,13 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{TenantId, Zone};
-use time::OffsetDateTime;
-
-use crate::{
-    day::{UsageDay, zone_or_utc},
-    rollup::Touched,
-};
+use crate::{day::UsageDay, rollup::Touched};
 
 /// Those of `touched` that are in none of `days`, of which no two of a tenant have an instant in common.
 pub(crate) fn outside(days: &[UsageDay], mut touched: Vec<Touched>) -> Vec<Touched> {
@@ -39,8 +33,7 @@ pub(crate) fn days_for(near: Vec<UsageDay>, touched: &[Touched]) -> Vec<UsageDay
         .days
         .sort_by_key(|day| (day.tenant_id, day.starts_at));
     for touched in touched {
-        let zone = zone_or_utc(&touched.timezone);
-        calendar.take_in(touched.tenant_id, touched.bucket, &zone, &touched.timezone);
+        calendar.take_in(touched);
     }
     calendar.changed
 }
@@ -52,7 +45,8 @@ struct Calendar {
 }
 
 impl Calendar {
-    fn take_in(&mut self, tenant_id: TenantId, at: OffsetDateTime, zone: &Zone, name: &str) {
+    fn take_in(&mut self, touched: &Touched) {
+        let (tenant_id, at) = (touched.tenant_id, touched.bucket);
         let after = self
             .days
             .partition_point(|day| (day.tenant_id, day.starts_at) <= (tenant_id, at));
@@ -65,7 +59,7 @@ impl Calendar {
         if last.is_some_and(|last| last.ends_at > at) {
             return;
         }
-        let mut day = UsageDay::new(tenant_id, zone.day_of(at), name);
+        let mut day = UsageDay::around(tenant_id, at, &touched.timezone);
         if let Some(last) = last {
             day.starts_at = day.starts_at.max(last.ends_at);
         }
@@ -95,9 +89,10 @@ impl Calendar {
 
 #[cfg(test)]
 mod tests {
+    use kernel::TenantId;
     use proptest::prelude::*;
     use time::{
-        Date, Duration,
+        Date, Duration, OffsetDateTime,
         macros::{date, datetime},
     };
     use uuid::Uuid;

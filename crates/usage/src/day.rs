@@ -33,7 +33,16 @@ impl UsageDay {
     /// The day in the zone of this name.
     #[must_use]
     pub fn new(tenant_id: TenantId, day: Date, timezone: &str) -> Self {
+        Self::in_zone(tenant_id, day, timezone, &zone_or_utc(timezone))
+    }
+
+    /// The day that an instant is of in the zone of this name.
+    pub(crate) fn around(tenant_id: TenantId, at: OffsetDateTime, timezone: &str) -> Self {
         let zone = zone_or_utc(timezone);
+        Self::in_zone(tenant_id, zone.day_of(at), timezone, &zone)
+    }
+
+    fn in_zone(tenant_id: TenantId, day: Date, timezone: &str, zone: &Zone) -> Self {
         Self {
             tenant_id,
             day,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::meters;
 use crate::{
     error::{store_error, unreadable},
-    scalar::Answer,
+    scalar::{Answer, Txid},
 };
 
 /// Days that have a part of a span. A day that has is near: that is an index's way to it.
@@ -325,12 +325,6 @@ struct Due {
     day: DayRow,
     #[diesel(sql_type = sql::Integer)]
     closes: i32,
-}
-
-#[derive(QueryableByName)]
-struct Txid {
-    #[diesel(sql_type = sql::BigInt)]
-    txid: i64,
 }
 
 #[derive(QueryableByName)]

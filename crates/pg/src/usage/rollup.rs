@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use usage::rollup::{Moved, Step, Touched};
 use uuid::Uuid;
 
-use crate::error::store_error;
+use crate::{error::store_error, scalar::Txid};
 
 /// Whoever holds the watermark's row moves events; others find nothing to do.
 ///
@@ -162,12 +162,6 @@ struct Mark {
     next: i64,
     #[diesel(sql_type = sql::Bool)]
     has_events: bool,
-}
-
-#[derive(QueryableByName)]
-struct Txid {
-    #[diesel(sql_type = sql::BigInt)]
-    txid: i64,
 }
 
 #[derive(QueryableByName)]
