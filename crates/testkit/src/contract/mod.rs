@@ -32,6 +32,7 @@
 //! | `usage_reads` | `usage::Store`: answers are exact, at any moment |
 //! | `usage_raw` | `usage::Store`: events as they were sent |
 //! | `rollups` | `usage::Ledger`: the watermark |
+//! | `usage_calendar` | `usage::Ledger`: which day an instant is of |
 //! | `usage_days` | `usage::Ledger`: the daily close |
 //! | `usage_fixture`, `usage_oracle`, `usage_rows` | events; what usage must be; rows that no port makes or reads |
 //! | `subscribed` | tenants that have a plan |
@@ -39,6 +40,7 @@
 //! | `plans`, `subscriptions`, `entitlements`, `reservations`, `resources`, `invoices` | the ports of `billing` |
 //! | `standings`, `overrides`, `thresholds` | more of them: what a decision needs in one go, what operators give, what follows from the use of a limit |
 //! | `enforcement` | what happens at a limit |
+//! | `quota_watch` | `billing::Watch`: metered use that reaches a threshold |
 //! | `limits` | that nobody gets more than the plan allows, however many ask at once |
 //! | `queue`, `schedules` | `app::queue` and `app::schedule` |
 //! | `idempotency` | `app::idempotency::Store`, and that a lost lease cannot commit |
@@ -72,6 +74,7 @@ pub mod people;
 pub mod plans;
 pub mod projects;
 pub mod queue;
+pub mod quota_watch;
 pub mod reservations;
 pub mod resources;
 pub mod roles;
@@ -87,6 +90,7 @@ mod tests;
 pub mod thresholds;
 pub mod unit_of_work;
 pub mod upkeep;
+pub mod usage_calendar;
 pub mod usage_days;
 pub mod usage_events;
 pub mod usage_fixture;

@@ -165,14 +165,16 @@ macro_rules! contract_tests {
                 room_is_made_ahead_once
                 times_are_noted_once
             }
+            usage_calendar {
+                days_are_found_by_what_they_have_a_part_of
+                a_tenant_that_moves_keeps_its_days
+            }
             usage_days {
                 days_are_due_once_they_have_ended
                 a_day_is_held_as_it_was_due
                 each_close_replaces_the_one_before
                 a_day_is_reconciled_exactly
                 a_late_event_opens_its_day_again
-                days_are_found_by_what_they_have_a_part_of
-                a_tenant_that_moves_keeps_its_days
                 workers_close_each_day_once
             }
             plans {
@@ -260,11 +262,13 @@ macro_rules! contract_tests {
                 an_override_counts_until_it_expires
                 a_quota_starts_anew_with_its_period
                 thresholds_are_told_once_by_takers
-                thresholds_of_metered_use_are_told_once_by_watchers
-                a_tenant_that_cannot_be_looked_at_holds_up_nobody
                 overrides_leave_a_trace
                 what_is_not_counted_is_not_taken
                 a_seat_and_a_project_are_told_as_well
+            }
+            quota_watch {
+                thresholds_of_metered_use_are_told_once_by_watchers
+                a_tenant_that_cannot_be_looked_at_holds_up_nobody
             }
             queue {
                 a_job_is_claimed_as_it_was_queued
